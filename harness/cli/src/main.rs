@@ -1,0 +1,2 @@
+//! attribench-cli
+fn main() {}
