@@ -1,1 +1,41 @@
-//! attribench-core
+//! The contract between training runs and attribution methods.
+//!
+//! A training run is a deterministic function of data weights. A [`Method`] sees a run through a
+//! [`View`] of its own [`AccessLevel`] and returns [`Scores`]; nothing here knows a truth, a metric,
+//! a file or a clock.
+
+mod access;
+mod estimate;
+mod examples;
+pub mod math;
+mod meter;
+mod method;
+mod model;
+mod real;
+mod record;
+mod run;
+mod scores;
+mod streams;
+mod utility;
+pub mod vector;
+mod view;
+
+pub use access::{
+    Access, AccessLevel, BlackBox, Checkpoints, FinalModel, FullTrace, OptimizerStates,
+    ReadsCheckpoints, ReadsOptimizer, ReadsTrace, ReadsWeights,
+};
+pub use estimate::Estimate;
+pub use examples::{Examples, Labels};
+pub use meter::{Cost, Meter};
+pub use method::{
+    Context, ErasedMethod, FitReal, Method, MethodEntry, MethodError, MethodInfo, ParameterError,
+    Queries, Scorer,
+};
+pub use model::{Captures, Curvature, DenseLayer, LayerCapture, Layout, Model, Stack, StepSize};
+pub use real::Real;
+pub use record::{EffectPair, Payout, Record, Row, Timing, Verdict};
+pub use run::{Checkpoint, Observer, Recipe, Run, RunError, Step};
+pub use scores::{Scale, Scores, ScoresError};
+pub use streams::stream;
+pub use utility::{Quantity, Utility};
+pub use view::{ModelAt, View};

@@ -1,0 +1,108 @@
+//! Examples as a model sees them: prepared features in the number type of the run.
+
+use attribench_datasets::{Dataset, ExampleId, Targets};
+use ndarray::{Array2, ArrayView2, Axis};
+
+use crate::Real;
+
+/// What a batch is compared with.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Labels<T> {
+    /// Class indices: the loss is softmax cross-entropy.
+    Classes(Vec<u32>),
+    /// Real targets: the loss is half the squared error of a single output.
+    Values(Vec<T>),
+}
+
+impl<T: Real> Labels<T> {
+    /// The labels at `rows`.
+    pub fn select(&self, rows: &[usize]) -> Self {
+        match self {
+            Self::Classes(labels) => Self::Classes(rows.iter().map(|&row| labels[row]).collect()),
+            Self::Values(values) => Self::Values(rows.iter().map(|&row| values[row]).collect()),
+        }
+    }
+}
+
+/// Rows of features `(n, d)` with labels and ids, `n` each.
+#[derive(Clone, Debug)]
+pub struct Examples<T> {
+    features: Array2<T>,
+    labels: Labels<T>,
+    ids: Vec<ExampleId>,
+}
+
+impl<T: Real> Examples<T> {
+    /// The examples of a data set, rounded to `T`.
+    pub fn from_dataset(dataset: &Dataset) -> Self {
+        let labels = match dataset.targets() {
+            Targets::Classes { labels, .. } => Labels::Classes(labels.clone()),
+            Targets::Values(values) => {
+                Labels::Values(values.iter().map(|&value| T::from_f64(value)).collect())
+            }
+        };
+        Self {
+            features: dataset.features().mapv(|value| T::from_f64(f64::from(value))),
+            labels,
+            ids: dataset.ids().to_vec(),
+        }
+    }
+
+    /// Examples from their parts, ids `0..n`.
+    ///
+    /// # Panics
+    /// When the lengths differ.
+    pub fn new(features: Array2<T>, labels: Labels<T>) -> Self {
+        let found = match &labels {
+            Labels::Classes(labels) => labels.len(),
+            Labels::Values(values) => values.len(),
+        };
+        assert_eq!(features.nrows(), found, "one label a row");
+        let features = features.as_standard_layout().into_owned();
+        let ids = (0..found as u32).map(ExampleId).collect();
+        Self { features, labels, ids }
+    }
+
+    /// Number of examples, `n`.
+    pub fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// Whether there is no example.
+    pub fn is_empty(&self) -> bool {
+        self.ids.is_empty()
+    }
+
+    /// Features, `(n, d)`, in standard layout.
+    pub fn features(&self) -> ArrayView2<'_, T> {
+        self.features.view()
+    }
+
+    /// Labels, `n`.
+    pub fn labels(&self) -> &Labels<T> {
+        &self.labels
+    }
+
+    /// Ids, `n`.
+    pub fn ids(&self) -> &[ExampleId] {
+        &self.ids
+    }
+
+    /// The given rows in the given order; a row may be named twice.
+    pub fn select(&self, rows: &[usize]) -> Self {
+        Self {
+            features: self.features.select(Axis(0), rows),
+            labels: self.labels.select(rows),
+            ids: rows.iter().map(|&row| self.ids[row]).collect(),
+        }
+    }
+
+    /// The examples in blocks of at most `rows`, with the first row of each.
+    pub fn blocks(&self, rows: usize) -> impl Iterator<Item = (usize, Self)> + '_ {
+        let rows = rows.max(1);
+        (0..self.len()).step_by(rows).map(move |start| {
+            let end = (start + rows).min(self.len());
+            (start, self.select(&(start..end).collect::<Vec<_>>()))
+        })
+    }
+}

@@ -1,0 +1,199 @@
+//! What a model must be able to do, whoever wrote it.
+
+use ndarray::{Array2, ArrayView2};
+
+use crate::{Examples, Quantity, Real, Utility};
+
+/// Where one dense layer's parameters lie in the flat vector.
+///
+/// `weight` is row-major `(outputs, inputs)`, followed by `outputs` biases where there are any.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DenseLayer {
+    /// Name, for instance `layer0`.
+    pub name: String,
+    /// Start of the weight in the flat vector.
+    pub weight_offset: usize,
+    /// Start of the bias in the flat vector.
+    pub bias_offset: usize,
+    /// Width of the input.
+    pub inputs: usize,
+    /// Width of the output.
+    pub outputs: usize,
+}
+
+impl DenseLayer {
+    /// Number of parameters, `outputs * (inputs + 1)`.
+    pub fn parameters(&self) -> usize {
+        self.outputs * (self.inputs + 1)
+    }
+}
+
+/// The order of the parameters in the flat vector.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layout {
+    layers: Vec<DenseLayer>,
+    parameters: usize,
+}
+
+impl Layout {
+    /// Dense layers in order of application, given `(inputs, outputs)` of each.
+    pub fn dense(widths: &[(usize, usize)]) -> Self {
+        let mut parameters = 0;
+        let layers = widths
+            .iter()
+            .enumerate()
+            .map(|(index, &(inputs, outputs))| {
+                let weight_offset = parameters;
+                let bias_offset = weight_offset + inputs * outputs;
+                parameters = bias_offset + outputs;
+                let name = format!("layer{index}");
+                DenseLayer { name, weight_offset, bias_offset, inputs, outputs }
+            })
+            .collect();
+        Self { layers, parameters }
+    }
+
+    /// The layers, first applied first.
+    pub fn layers(&self) -> &[DenseLayer] {
+        &self.layers
+    }
+
+    /// Length of the flat vector, `p`.
+    pub fn parameters(&self) -> usize {
+        self.parameters
+    }
+}
+
+/// Inputs and output gradients of one layer, a row an example: `dW_i = delta_i a_i^T`, `db_i = delta_i`.
+#[derive(Clone, Debug)]
+pub struct LayerCapture<T> {
+    /// Inputs `a`, `(n, inputs)`.
+    pub inputs: Array2<T>,
+    /// Gradients `delta` of the quantity at the layer's output, `(n, outputs)`.
+    pub output_gradients: Array2<T>,
+}
+
+/// Captures of all layers, in layout order, from which every per-example gradient can be had.
+#[derive(Clone, Debug)]
+pub struct Captures<T> {
+    /// One capture a layer.
+    pub layers: Vec<LayerCapture<T>>,
+}
+
+impl<T: Real> Captures<T> {
+    /// Number of examples.
+    pub fn len(&self) -> usize {
+        self.layers.first().map_or(0, |layer| layer.inputs.nrows())
+    }
+
+    /// Whether there is no example.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Second derivative of the mean objective.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Curvature {
+    /// The Hessian of the loss.
+    Hessian,
+    /// The generalised Gauss-Newton matrix `J^T (d2 loss / d output2) J`; positive semi-definite,
+    /// equal to the Fisher matrix for softmax cross-entropy and squared error.
+    GaussNewton,
+}
+
+/// A model: a pure function of a flat parameter vector, differentiable once and twice.
+///
+/// # Laws (tested for every registered model)
+/// - Results for an example do not depend on what else is in the call, up to rounding.
+/// - `gradient` is the weighted sum of the gradients that `captures` describes.
+/// - `tangents` is the derivative of the quantity along each direction.
+/// - `curvature_products` with [`Curvature::Hessian`] is the derivative of `gradient`.
+pub trait Model<T: Real>: Send + Sync {
+    /// Order of the parameters.
+    fn layout(&self) -> &Layout;
+
+    /// A fresh parameter vector from the stream `init` of the seed.
+    fn initial_parameters(&self, seed: u64) -> Vec<T>;
+
+    /// Logits (or the single output of a regression), `(n, d) -> (n, c)`.
+    fn outputs(&self, theta: &[T], features: ArrayView2<'_, T>) -> Array2<T>;
+
+    /// Activations that enter the last layer, `(n, d) -> (n, h)`; the inputs of a one-layer model.
+    fn hidden(&self, theta: &[T], features: ArrayView2<'_, T>) -> Array2<T>;
+
+    /// Utility of each example in `f64`, `n`.
+    fn utilities(&self, theta: &[T], examples: &Examples<T>, utility: Utility) -> Vec<f64>;
+
+    /// Layer inputs and output gradients of each example.
+    fn captures(&self, theta: &[T], examples: &Examples<T>, quantity: Quantity) -> Captures<T>;
+
+    /// `sum_i weights[i] * grad quantity_i`, `p`.
+    fn gradient(
+        &self,
+        theta: &[T],
+        examples: &Examples<T>,
+        quantity: Quantity,
+        weights: &[T],
+    ) -> Vec<T>;
+
+    /// `d/de quantity_i(theta + e direction_k)`: directions `(k, p)` -> `(n, k)`.
+    fn tangents(
+        &self,
+        theta: &[T],
+        examples: &Examples<T>,
+        quantity: Quantity,
+        directions: ArrayView2<'_, T>,
+    ) -> Array2<T>;
+
+    /// `sum_i weights[i] * C_i direction_k` for the loss: directions `(k, p)` -> `(k, p)`.
+    fn curvature_products(
+        &self,
+        theta: &[T],
+        examples: &Examples<T>,
+        weights: &[T],
+        curvature: Curvature,
+        directions: ArrayView2<'_, T>,
+    ) -> Array2<T>;
+
+    /// `m` copies of the model that train side by side, for batches of at most `batch` examples.
+    fn stack(&self, width: usize, batch: usize) -> Box<dyn Stack<T>>;
+
+    /// How many models of this shape train best together: as many as leave parameters and momenta in
+    /// a core's own cache. A function of the model alone, so that results never depend on a machine.
+    fn stack_width(&self) -> usize;
+}
+
+/// Optimiser constants of one step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StepSize {
+    /// Learning rate `eta_t`.
+    pub learning_rate: f64,
+    /// Heavy-ball momentum `mu`.
+    pub momentum: f64,
+    /// Coupled weight decay `gamma`: `gamma * theta` joins the momentum.
+    pub weight_decay: f64,
+    /// The constant batch size `B` by which sums are divided, whatever the weights.
+    pub batch_size: usize,
+}
+
+/// Models that share a batch and an order but not their data weights, stepped together.
+///
+/// The update is `v <- mu v + (1/B) sum_i w_i g_i(theta) + gamma theta; theta <- theta - eta v`.
+pub trait Stack<T: Real>: Send {
+    /// Number of models, `m`.
+    fn width(&self) -> usize;
+    /// Sets parameters and momentum of model `index`, `p` each.
+    fn load(&mut self, index: usize, theta: &[T], velocity: &[T]);
+    /// Copies parameters of model `index` to `theta`, `p`.
+    fn read_parameters(&self, index: usize, theta: &mut [T]);
+    /// Copies the momentum of model `index` to `velocity`, `p`.
+    fn read_velocity(&self, index: usize, velocity: &mut [T]);
+    /// One step on rows `rows` of `train`; `weights[j]` holds model `j`'s weight of each row named.
+    ///
+    /// A row whose weight is zero for every model is never read.
+    fn step(&mut self, train: &Examples<T>, rows: &[usize], weights: &[&[T]], size: StepSize);
+    /// Layer captures of the last step's batch for model 0, of the loss and *unweighted*, a row for
+    /// each of the step's `rows` that had a weight; those without one are all zero.
+    fn captures(&self) -> Captures<T>;
+}

@@ -1,0 +1,109 @@
+//! What an experiment leaves behind: plain rows that the report reads and nothing else.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{AccessLevel, Estimate};
+
+/// One reported number, with all that is needed to find out what it means.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Row {
+    /// Name of the experiment.
+    pub experiment: String,
+    /// Data set.
+    pub dataset: String,
+    /// Model.
+    pub model: String,
+    /// Method, `truth` for a property of the truth itself, or `run` for one of the training run.
+    pub method: String,
+    /// What the method may read; absent for truths and runs.
+    pub access: Option<AccessLevel>,
+    /// The truth that the number is measured against, or `none`.
+    pub truth: String,
+    /// Metric, for instance `lds`.
+    pub metric: String,
+    /// What the metric ranges over: `example`, `contributor`, `run`.
+    pub grain: String,
+    /// Unit of the number: `correlation`, `tokens`, `gradients`, ...
+    pub unit: String,
+    /// The number.
+    pub value: Estimate,
+    /// How many settings of the method were tried before this one was reported.
+    pub settings_tried: usize,
+}
+
+/// One predicted and one true effect, for the scatter of a method.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EffectPair {
+    /// Method that predicted.
+    pub method: String,
+    /// Truth that measured.
+    pub truth: String,
+    /// What was removed: an example id or a contributor's name.
+    pub removed: String,
+    /// Query id.
+    pub query: u32,
+    /// Predicted effect, in the unit of the utility.
+    pub predicted: f64,
+    /// Measured effect, in the unit of the utility.
+    pub measured: f64,
+}
+
+/// What one contributor is paid by one method's scores, and what the exact scores would pay.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Payout {
+    /// Method whose scores were paid.
+    pub method: String,
+    /// What the method may read.
+    pub access: AccessLevel,
+    /// Payout rule.
+    pub rule: String,
+    /// Where the exact scores come from: a truth or an exact method.
+    pub reference: String,
+    /// Contributor.
+    pub contributor: String,
+    /// Examples that the contributor owns.
+    pub examples: usize,
+    /// Payout by exact scores, in integer token units.
+    pub exact: u64,
+    /// Payout by the method's scores, in integer token units.
+    pub estimated: u64,
+}
+
+/// Wall-clock cost of one stage; kept apart from rows because clocks are never the same twice.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Timing {
+    /// Stage: `train`, `truth subset`, `fit grad-dot`, ...
+    pub stage: String,
+    /// Method, where the stage belongs to one.
+    pub method: Option<String>,
+    /// Seconds of wall time.
+    pub seconds: f64,
+}
+
+/// A condition of the specification that was checked after the run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// The condition as written, for instance `lds(influence) > lds(grad-dot)`.
+    pub condition: String,
+    /// Whether it held.
+    pub held: bool,
+    /// The figures that decided.
+    pub evidence: String,
+}
+
+/// Everything that an experiment reports.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// Question, in the words of the specification.
+    pub question: String,
+    /// Prediction, in the words of the specification.
+    pub prediction: String,
+    /// All reported numbers.
+    pub rows: Vec<Row>,
+    /// Predicted against measured effects.
+    pub effects: Vec<EffectPair>,
+    /// Payouts.
+    pub payouts: Vec<Payout>,
+    /// Conditions checked.
+    pub verdicts: Vec<Verdict>,
+}

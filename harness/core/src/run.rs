@@ -1,0 +1,123 @@
+//! A finished training run, as the engine hands it over.
+
+use ndarray::Array2;
+use thiserror::Error;
+
+use crate::{Captures, Examples, Model, Real};
+
+/// Parameters at one moment of the run.
+#[derive(Clone, Debug)]
+pub struct Checkpoint<T> {
+    /// Number of steps taken before this state.
+    pub step: usize,
+    /// Parameters, `p`.
+    pub parameters: Vec<T>,
+    /// Step-size exposure of each training example in the interval that this checkpoint stands for:
+    /// `(1 / (B (1 - mu))) sum_t eta_t #{i in B_t}`, `n`.
+    pub exposure: Vec<f64>,
+}
+
+/// Optimiser constants that hold for the whole run.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Recipe {
+    /// Number of steps `T`.
+    pub steps: usize,
+    /// Constant batch size `B`.
+    pub batch_size: usize,
+    /// Momentum `mu`.
+    pub momentum: f64,
+    /// Weight decay `gamma`.
+    pub weight_decay: f64,
+    /// `sum_t eta_t`.
+    pub total_learning_rate: f64,
+}
+
+impl Recipe {
+    /// Step-size exposure of an example that is seen as often as the average one:
+    /// `sum_t eta_t / (n (1 - mu))`.
+    pub fn mean_exposure(&self, examples: usize) -> f64 {
+        self.total_learning_rate / (examples as f64 * (1.0 - self.momentum))
+    }
+}
+
+/// One step of a run.
+pub struct Step<'a, T> {
+    /// Index of the step, from 0.
+    pub index: usize,
+    /// Rows of the training set in the batch; a row may occur twice.
+    pub rows: &'a [usize],
+    /// Data weight of each of `rows`.
+    pub weights: &'a [T],
+    /// Learning rate `eta_t`.
+    pub learning_rate: f64,
+    /// Parameters before the step, `p`.
+    pub before: &'a [T],
+    /// Parameters after the step, `p`.
+    pub after: &'a [T],
+    /// Captures of the loss of the batch at `before`, a row for each of `rows`.
+    pub captures: &'a Captures<T>,
+}
+
+/// Sees every step of a run, while it trains or while it is replayed: the steps are the same bits.
+pub trait Observer<T: Real> {
+    /// One step. Forward replay calls it in order; backward replay from the last step to the first.
+    ///
+    /// # Errors
+    /// Whatever the observer cannot go on with; the replay stops.
+    fn step(&mut self, step: &Step<'_, T>) -> Result<(), RunError>;
+}
+
+/// Why a run could not be read.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// A replayed state is not the one that was recorded.
+    #[error(
+        "replayed state at step {step} differs from the recorded one\nhint: the trace was made by another program, on another kind of CPU, or from other data"
+    )]
+    ReplayDiffers {
+        /// The step.
+        step: usize,
+    },
+    /// An observer gave up.
+    #[error("step {step}: {reason}")]
+    Observer {
+        /// The step.
+        step: usize,
+        /// What it said.
+        reason: String,
+    },
+    /// The run keeps less than was asked for.
+    #[error("the run kept no {what}")]
+    NotKept {
+        /// What is missing.
+        what: &'static str,
+    },
+}
+
+/// A training run. Only [`crate::ErasedMethod`] turns it into a [`crate::View`].
+pub trait Run<T: Real>: Sync {
+    /// Training examples in training order.
+    fn train(&self) -> &Examples<T>;
+    /// The model.
+    fn model(&self) -> &dyn Model<T>;
+    /// Parameters at the end, `p`.
+    fn final_parameters(&self) -> &[T];
+    /// Optimiser constants.
+    fn recipe(&self) -> Recipe;
+    /// Checkpoints in order of time.
+    fn checkpoints(&self) -> &[Checkpoint<T>];
+    /// Replays the run from the first step.
+    ///
+    /// # Errors
+    /// When nothing was kept to replay from, a state differs, or the observer fails.
+    fn replay(&self, observer: &mut dyn Observer<T>) -> Result<(), RunError>;
+    /// Replays the run from the last step to the first, from stored states.
+    ///
+    /// # Errors
+    /// As [`Self::replay`].
+    fn replay_backwards(&self, observer: &mut dyn Observer<T>) -> Result<(), RunError>;
+    /// Outputs at the end, as somebody who can only ask the model would get them.
+    fn outputs(&self, examples: &Examples<T>) -> Array2<T> {
+        self.model().outputs(self.final_parameters(), examples.features())
+    }
+}
