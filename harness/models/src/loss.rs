@@ -1,0 +1,182 @@
+//! Losses and utilities as functions of one example's outputs.
+
+use attribench_core::{Labels, Quantity, Real, Utility};
+
+/// Softmax of one row of logits, in place; returns `log sum exp`.
+fn softmax<T: Real>(logits: &mut [T]) -> T {
+    let top = logits.iter().copied().fold(logits[0], T::max);
+    let mut sum = T::zero();
+    for logit in logits.iter_mut() {
+        *logit -= top;
+    }
+    T::exp_in_place(logits);
+    for &value in logits.iter() {
+        sum += value;
+    }
+    let scale = T::one() / sum;
+    for value in logits.iter_mut() {
+        *value *= scale;
+    }
+    top + sum.ln()
+}
+
+/// Softmax over all classes but `label`, in place, with 0 at the label; returns their `log sum exp`.
+///
+/// # Panics
+/// When there is no other class.
+fn softmax_of_others<T: Real>(logits: &mut [T], label: usize) -> T {
+    assert!(logits.len() > 1, "a margin needs at least two classes");
+    let others = |logits: &[T]| -> Vec<T> {
+        logits
+            .iter()
+            .enumerate()
+            .filter(|&(class, _)| class != label)
+            .map(|(_, &logit)| logit)
+            .collect()
+    };
+    let mut rest = others(logits);
+    let log_sum = softmax(&mut rest);
+    let (before, after) = rest.split_at(label);
+    logits[..label].copy_from_slice(before);
+    logits[label] = T::zero();
+    logits[label + 1..].copy_from_slice(after);
+    log_sum
+}
+
+/// Utility of one example from its outputs.
+pub(crate) fn utility<T: Real>(
+    outputs: &[T],
+    labels: &Labels<T>,
+    row: usize,
+    utility: Utility,
+) -> T {
+    match (labels, utility) {
+        (Labels::Classes(labels), Utility::NegativeLoss) => {
+            let label = labels[row] as usize;
+            outputs[label] - softmax(&mut outputs.to_vec())
+        }
+        // log(p / (1 - p)) = z_y - log sum of the other exponentials, without cancellation.
+        (Labels::Classes(labels), Utility::Margin) => {
+            let label = labels[row] as usize;
+            outputs[label] - softmax_of_others(&mut outputs.to_vec(), label)
+        }
+        (Labels::Values(values), _) => {
+            let error = outputs[0] - values[row];
+            -(T::HALF * error * error)
+        }
+    }
+}
+
+/// Turns one row of outputs into the gradient of the quantity with respect to them.
+///
+/// - cross-entropy: `p - e_y`;
+/// - minus the margin: softmax of the others, and `-1` at the label;
+/// - half the squared error (whose only utility is its negative): `output - target`.
+pub(crate) fn output_gradient<T: Real>(
+    outputs: &mut [T],
+    labels: &Labels<T>,
+    row: usize,
+    quantity: Quantity,
+) {
+    match labels {
+        Labels::Classes(labels) => {
+            let label = labels[row] as usize;
+            if quantity.is_margin() {
+                softmax_of_others(outputs, label);
+            } else {
+                softmax(outputs);
+            }
+            outputs[label] -= T::one();
+        }
+        Labels::Values(values) => outputs[0] -= values[row],
+    }
+}
+
+/// Replaces one row of output tangents by the loss's output Hessian times it.
+///
+/// - cross-entropy: `(diag(p) - p p^T) dz`, with `p = delta + e_y`;
+/// - half the squared error: `dz`.
+pub(crate) fn output_curvature<T: Real>(
+    tangent: &mut [T],
+    gradient: &[T],
+    labels: &Labels<T>,
+    row: usize,
+) {
+    if let Labels::Classes(labels) = labels {
+        let label = labels[row] as usize;
+        let probability = |class: usize| {
+            if class == label { gradient[class] + T::one() } else { gradient[class] }
+        };
+        let mut mean = T::zero();
+        for (class, &value) in tangent.iter().enumerate() {
+            mean += probability(class) * value;
+        }
+        for (class, value) in tangent.iter_mut().enumerate() {
+            *value = probability(class) * (*value - mean);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use attribench_core::{Labels, Quantity, Utility};
+
+    use super::{output_curvature, output_gradient, utility};
+
+    const LOGITS: [f64; 3] = [0.3, -1.2, 2.0];
+
+    fn quantities() -> [(Quantity, Utility, Labels<f64>); 3] {
+        let classes = Labels::Classes(vec![1]);
+        [
+            (Quantity::Loss, Utility::NegativeLoss, classes.clone()),
+            (Quantity::NegativeUtility(Utility::Margin), Utility::Margin, classes),
+            (Quantity::Loss, Utility::NegativeLoss, Labels::Values(vec![0.7])),
+        ]
+    }
+
+    #[test]
+    fn the_margin_is_the_log_odds_of_the_label() {
+        let sum: f64 = LOGITS.iter().map(|z| z.exp()).sum();
+        let p = LOGITS[1].exp() / sum;
+        let labels = Labels::Classes(vec![1]);
+        let margin = utility(&LOGITS, &labels, 0, Utility::Margin);
+        assert!((margin - (p / (1.0 - p)).ln()).abs() < 1e-14);
+        let loss = -utility(&LOGITS, &labels, 0, Utility::NegativeLoss);
+        assert!((loss + p.ln()).abs() < 1e-14);
+    }
+
+    #[test]
+    fn gradients_agree_with_central_differences() {
+        for (quantity, measured, labels) in quantities() {
+            let mut gradient = LOGITS;
+            output_gradient(&mut gradient, &labels, 0, quantity);
+            let width = if matches!(labels, Labels::Values(_)) { 1 } else { 3 };
+            for class in 0..width {
+                let shifted = |h: f64| {
+                    let mut logits = LOGITS;
+                    logits[class] += h;
+                    -utility(&logits, &labels, 0, measured)
+                };
+                let slope = (shifted(1e-5) - shifted(-1e-5)) / 2e-5;
+                assert!((gradient[class] - slope).abs() < 1e-9, "{quantity:?} {class}");
+            }
+        }
+    }
+
+    #[test]
+    fn curvature_is_the_derivative_of_the_gradient() {
+        let labels = Labels::Classes(vec![1]);
+        let direction = [0.4, -0.9, 1.3];
+        let gradient_at = |h: f64| {
+            let mut logits: [f64; 3] = std::array::from_fn(|c| LOGITS[c] + h * direction[c]);
+            output_gradient(&mut logits, &labels, 0, Quantity::Loss);
+            logits
+        };
+        let mut product = direction;
+        output_curvature(&mut product, &gradient_at(0.0), &labels, 0);
+        let (up, down) = (gradient_at(1e-5), gradient_at(-1e-5));
+        for class in 0..3 {
+            assert!((product[class] - (up[class] - down[class]) / 2e-5).abs() < 1e-9);
+        }
+    }
+}
