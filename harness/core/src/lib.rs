@@ -31,7 +31,10 @@ pub use method::{
     Context, ErasedMethod, FitReal, Method, MethodEntry, MethodError, MethodInfo, ParameterError,
     Queries, Scorer,
 };
-pub use model::{Captures, Curvature, DenseLayer, LayerCapture, Layout, Model, Stack, StepSize};
+pub use model::{
+    AnyModel, Captures, Curvature, DenseLayer, LayerCapture, Layout, Model, ModelEntry, Stack,
+    StepSize,
+};
 pub use real::Real;
 pub use record::{EffectPair, Payout, Record, Row, Timing, Verdict};
 pub use run::{Checkpoint, Observer, Recipe, Run, RunError, Step};

@@ -8,8 +8,8 @@ use serde::{Serialize, de::DeserializeOwned};
 use thiserror::Error;
 
 use crate::{
-    Access, AccessLevel, Examples, Meter, Real, Run, RunError, Scale, Scores, ScoresError, Utility,
-    View, stream,
+    Access, AccessLevel, AnyModel, Examples, Meter, Model, Real, Run, RunError, Scale, Scores,
+    ScoresError, Utility, View, stream,
 };
 
 /// Queries with the utility that is attributed.
@@ -210,6 +210,9 @@ pub trait FitReal: Real {
         meter: &'a Meter,
         seed: u64,
     ) -> Result<Box<dyn Scorer<Self> + 'a>, MethodError>;
+
+    /// The model in this precision.
+    fn model(model: &dyn AnyModel) -> &dyn Model<Self>;
 }
 
 impl FitReal for f32 {
@@ -221,6 +224,10 @@ impl FitReal for f32 {
     ) -> Result<Box<dyn Scorer<Self> + 'a>, MethodError> {
         method.fit_f32(run, meter, seed)
     }
+
+    fn model(model: &dyn AnyModel) -> &dyn Model<Self> {
+        model
+    }
 }
 
 impl FitReal for f64 {
@@ -231,6 +238,10 @@ impl FitReal for f64 {
         seed: u64,
     ) -> Result<Box<dyn Scorer<Self> + 'a>, MethodError> {
         method.fit_f64(run, meter, seed)
+    }
+
+    fn model(model: &dyn AnyModel) -> &dyn Model<Self> {
+        model
     }
 }
 

@@ -2,7 +2,7 @@
 
 use ndarray::{Array2, ArrayView2};
 
-use crate::{Examples, Quantity, Real, Utility};
+use crate::{Examples, ParameterError, Quantity, Real, Utility};
 
 /// Where one dense layer's parameters lie in the flat vector.
 ///
@@ -162,6 +162,21 @@ pub trait Model<T: Real>: Send + Sync {
     /// How many models of this shape train best together: as many as leave parameters and momenta in
     /// a core's own cache. A function of the model alone, so that results never depend on a machine.
     fn stack_width(&self) -> usize;
+}
+
+/// A model in both number types.
+pub trait AnyModel: Model<f32> + Model<f64> {}
+
+impl<M: Model<f32> + Model<f64>> AnyModel for M {}
+
+/// One line of a registry of models.
+pub struct ModelEntry {
+    /// Name in specifications.
+    pub name: &'static str,
+    /// One line.
+    pub summary: &'static str,
+    /// Builds the model from its parameters and the widths of the data's inputs and outputs.
+    pub build: fn(serde_json::Value, usize, usize) -> Result<Box<dyn AnyModel>, ParameterError>,
 }
 
 /// Optimiser constants of one step.

@@ -12,27 +12,13 @@ mod softmax_regression;
 mod stack;
 mod tape;
 
+use attribench_core::{ModelEntry, ParameterError};
 use serde::{Serialize, de::DeserializeOwned};
-use thiserror::Error;
 
 pub use activation::Activation;
 pub use mlp::Mlp;
 pub use network::Network;
 pub use softmax_regression::SoftmaxRegression;
-
-/// Why a model cannot be built.
-#[derive(Debug, Error)]
-pub enum ModelError {
-    /// A hidden layer without units.
-    #[error("`hidden[{position}]` is 0\nhint: give every hidden layer at least one unit")]
-    ZeroWidth {
-        /// Which layer.
-        position: usize,
-    },
-    /// A parameter that does not exist or has the wrong type.
-    #[error("{0}")]
-    Parameters(#[from] serde_json::Error),
-}
 
 /// Parameters of a kind of model.
 pub trait ModelSpec: Serialize + DeserializeOwned {
@@ -40,35 +26,25 @@ pub trait ModelSpec: Serialize + DeserializeOwned {
     ///
     /// # Errors
     /// When a parameter is out of range.
-    fn build(&self, inputs: usize, outputs: usize) -> Result<Network, ModelError>;
+    fn build(&self, inputs: usize, outputs: usize) -> Result<Network, ParameterError>;
 }
 
-/// One kind of model, by name.
-pub struct ModelEntry {
-    /// Name in specifications.
-    pub name: &'static str,
-    /// One line.
-    pub summary: &'static str,
-    /// Builds the network from parameters and the widths of the data.
-    pub build: fn(serde_json::Value, usize, usize) -> Result<Network, ModelError>,
-}
-
-impl ModelEntry {
-    const fn of<M: ModelSpec>(name: &'static str, summary: &'static str) -> Self {
-        Self {
-            name,
-            summary,
-            build: |parameters, inputs, outputs| {
-                serde_json::from_value::<M>(parameters)?.build(inputs, outputs)
-            },
-        }
+const fn entry<M: ModelSpec>(name: &'static str, summary: &'static str) -> ModelEntry {
+    ModelEntry {
+        name,
+        summary,
+        build: |parameters, inputs, outputs| {
+            let spec: M = serde_json::from_value(parameters)
+                .map_err(|error| ParameterError::Shape(Box::new(error)))?;
+            Ok(Box::new(spec.build(inputs, outputs)?))
+        },
     }
 }
 
 /// All models, sorted by name.
 pub static REGISTRY: &[ModelEntry] = &[
-    ModelEntry::of::<Mlp>("mlp", "dense layers of any widths; tanh, GELU or ReLU between them"),
-    ModelEntry::of::<SoftmaxRegression>(
+    entry::<Mlp>("mlp", "dense layers of any widths; tanh, GELU or ReLU between them"),
+    entry::<SoftmaxRegression>(
         "softmax-regression",
         "one dense layer; the curvature is the same in every form",
     ),

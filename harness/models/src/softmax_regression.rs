@@ -1,8 +1,9 @@
 //! Multinomial logistic regression; linear regression where the target is a number.
 
+use attribench_core::ParameterError;
 use serde::{Deserialize, Serialize};
 
-use crate::{Activation, ModelError, ModelSpec, Network};
+use crate::{Activation, ModelSpec, Network};
 
 /// One dense layer: `W x + b`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -10,7 +11,7 @@ use crate::{Activation, ModelError, ModelSpec, Network};
 pub struct SoftmaxRegression {}
 
 impl ModelSpec for SoftmaxRegression {
-    fn build(&self, inputs: usize, outputs: usize) -> Result<Network, ModelError> {
+    fn build(&self, inputs: usize, outputs: usize) -> Result<Network, ParameterError> {
         // One layer has nothing between layers, so the activation is never applied.
         Ok(Network::dense(&[inputs, outputs], Activation::default()))
     }
