@@ -215,6 +215,14 @@ impl Dataset {
         }
     }
 
+    /// The same examples with other features, `(n, d')`.
+    ///
+    /// # Errors
+    /// When the number of rows differs or a feature is not finite.
+    pub fn with_features(self, features: Array2<f32>) -> Result<Self, DatasetError> {
+        Self::new(self.name, features, self.targets, self.ids, self.owners, self.contributors)
+    }
+
     /// The same examples under other owners.
     ///
     /// # Errors
