@@ -159,6 +159,18 @@ pub enum SourceError {
         /// What to do.
         hint: &'static str,
     },
+    /// Two columns have the name that was asked for.
+    #[error(
+        "{file}: {count} columns are named `{found}`\nhint: name the column by its number from 0"
+    )]
+    AmbiguousColumn {
+        /// Name or path of the file.
+        file: String,
+        /// The name.
+        found: String,
+        /// How many columns have it.
+        count: usize,
+    },
     /// An option cannot be used.
     #[error("option `{option}` is {found}: {reason}\nhint: {hint}")]
     Option {

@@ -15,7 +15,7 @@ const UCI_BREAST_CANCER: &str = "scikit-learn, from UCI Breast Cancer Wisconsin 
 const UCI_WINE: &str = "scikit-learn, from UCI Wine";
 const UCI_HEART: &str = "UCI Heart Disease: Janosi, Steinbrunn, Pfisterer, Detrano";
 const UCI_VOWEL: &str = "UCI Connectionist Bench (Vowel Recognition): Deterding";
-const GIT_LOG: &str = "commits of each author of git, by `git shortlog --summary`";
+const GIT_LOG: &str = "commits of each author in the history of a large project kept in git";
 
 /// A file that is part of the program, and what it must be.
 #[derive(Clone, Copy, Debug)]

@@ -42,9 +42,10 @@ pub enum Ownership {
         concentration: f64,
     },
     /// Random owners whose sizes are skewed like real work: contributor c stands for the c-th of k
-    /// equally large groups of the authors of git, by rank, and owns that group's share of commits.
+    /// equally large groups, by rank, of the 1,965 authors of a project kept in git, and owns that
+    /// group's share of the commits. So the sizes lie on the Lorenz curve of real contributions.
     GitSkew {
-        /// Number of contributors, at most as many as git has authors.
+        /// Number of contributors, at most as many as there are authors.
         contributors: usize,
     },
 }
@@ -89,7 +90,7 @@ pub enum OwnershipError {
         /// The most there can be.
         most: f64,
     },
-    /// The commits of git could not be read.
+    /// The commits of the authors could not be read.
     #[error(transparent)]
     Skew(#[from] SourceError),
     /// The owners break an invariant of [`Dataset`].
@@ -260,7 +261,7 @@ fn give_each_a_row(owners: &mut [u32], contributors: usize, stream: &mut ChaCha8
     }
 }
 
-/// Commits of each author of git, in descending order.
+/// Commits of each author, in descending order.
 fn read_commits() -> Result<Vec<f64>, SourceError> {
     let table = Table::parse(GIT_COMMITS.name, GIT_COMMITS.read()?, b',', Names::FirstLine, 0)?;
     GIT_COMMITS.check_rows(table.len())?;

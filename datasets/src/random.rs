@@ -42,6 +42,12 @@ mod tests {
     }
 
     #[test]
+    fn the_stream_is_chacha8_keyed_by_sha256() {
+        // By an implementation of ChaCha8 in Python, with hashlib's sha256.
+        assert_eq!(stream(7, "split/query").next_u64(), 0x79cf_b863_ab47_27bb);
+    }
+
+    #[test]
     fn chosen_rows_are_distinct_and_sorted() {
         let rows = choose_rows(100, 30, &mut stream(3, "rows"));
         assert_eq!(rows.len(), 30);

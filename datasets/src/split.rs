@@ -103,7 +103,7 @@ impl Splits {
     /// Puts sets together.
     ///
     /// # Errors
-    /// When an id is in two sets or at least `first_free_id`, or their columns differ.
+    /// When an id is in two sets or their columns differ.
     fn new(
         train: Dataset,
         query: Dataset,

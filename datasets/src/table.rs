@@ -8,6 +8,9 @@ use crate::manifest::EmbeddedFile;
 use crate::sets::ALL;
 use crate::source::Loaded;
 
+/// What some programs put before UTF-8 text.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// Where the names of the columns come from.
 pub(crate) enum Names {
     /// The first line.
@@ -33,6 +36,7 @@ impl Table {
         names: Names,
         lines_before: u64,
     ) -> Result<Self, SourceError> {
+        let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
         let mut reader = csv::ReaderBuilder::new()
             .delimiter(delimiter)
             .has_headers(false)
@@ -45,7 +49,8 @@ impl Table {
                 let line = lines_before + source.position().map_or(1, csv::Position::line);
                 SourceError::Csv { file: file.to_owned(), line, source }
             })?;
-            lines.push(lines_before + record.position().map_or(1, csv::Position::line));
+            lines
+                .push(lines_before + record.position().map_or(1, |start| first_line(bytes, start)));
             rows.push(record.iter().map(|field| field.trim().to_owned()).collect::<Vec<_>>());
         }
         let width = rows.first().map_or(0, Vec::len);
@@ -88,14 +93,21 @@ impl Table {
 
     /// Position of a named column.
     pub(crate) fn column(&self, name: &str) -> Result<usize, SourceError> {
-        self.names.iter().position(|known| known == name).ok_or_else(|| {
-            SourceError::UnknownColumn {
+        let mut found = (0..self.names.len()).filter(|&column| self.names[column] == name);
+        match (found.next(), found.count()) {
+            (Some(column), 0) => Ok(column),
+            (Some(_), others) => Err(SourceError::AmbiguousColumn {
+                file: self.file.clone(),
+                found: name.to_owned(),
+                count: 1 + others,
+            }),
+            (None, _) => Err(SourceError::UnknownColumn {
                 file: self.file.clone(),
                 found: name.to_owned(),
                 known: self.names.join(", "),
                 hint: "names are compared letter by letter",
-            }
-        })
+            }),
+        }
     }
 
     pub(crate) fn text(&self, row: usize, column: usize) -> &str {
@@ -173,6 +185,16 @@ impl Table {
             hint,
         }
     }
+}
+
+/// Line of the first field of a record.
+///
+/// The reader counts from the end of the record before, so that blank lines and the second half of a
+/// Windows line end still lie ahead.
+fn first_line(bytes: &[u8], start: &csv::Position) -> u64 {
+    let ends = bytes.iter().skip(start.byte() as usize);
+    let ends = ends.take_while(|byte| matches!(byte, b'\r' | b'\n'));
+    start.line() + ends.filter(|&&byte| byte == b'\n').count() as u64
 }
 
 /// The ids `first`, `first + 1`, ... of `count` examples.
