@@ -2,9 +2,9 @@
 
 /// Shares `total` units in proportion to `weights` by largest remainders.
 ///
-/// Entry c gets floor(q_c) or floor(q_c) + 1 units, where q_c = total * w_c / sum w, and the entries
-/// sum to `total`. Equal remainders go to the lower index. Weights are finite, at least 0 and not all
-/// 0, which the callers guarantee.
+/// Entry c gets floor(q_c) or floor(q_c) + 1 units, where q_c = total * w_c / sum w, and the
+/// entries sum to `total`. Equal remainders go to the lower index. The callers guarantee weights
+/// that are finite, at least 0 and, unless `total` is 0, not all 0.
 pub(crate) fn apportion(weights: &[f64], total: usize) -> Vec<usize> {
     let sum: f64 = weights.iter().sum();
     let quotas: Vec<f64> = weights.iter().map(|weight| weight * total as f64 / sum).collect();

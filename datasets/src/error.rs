@@ -90,7 +90,8 @@ pub enum SourceError {
     },
     /// Two parts that describe the same examples disagree about a number.
     #[error(
-        "{file}: {what} is {found} but {other} says {expected}\nhint: use files that belong together"
+        "{file}: {what} is {found} but {other} says {expected}\n\
+         hint: use files that belong together"
     )]
     Mismatch {
         /// Name or path of the file.

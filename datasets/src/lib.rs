@@ -11,7 +11,8 @@
 //! # Example
 //! ```
 //! use attribench_datasets::{
-//!     Ownership, Source, SplitOptions, Standardisation, Stratification, assign_owners, load, split,
+//!     Ownership, Source, SplitOptions, Standardisation, Stratification, assign_owners, load,
+//!     split,
 //! };
 //!
 //! let loaded = load(&Source::Embedded("wine".into()))?;

@@ -36,7 +36,14 @@ pub struct EmbeddedFile {
 }
 
 macro_rules! embedded {
-    ($name:literal, $sha256:literal, $size_bytes:literal, $rows:literal, $licence:expr, $source:expr) => {
+    (
+        $name:literal,
+        $sha256:literal,
+        $size_bytes:literal,
+        $rows:literal,
+        $licence:expr,
+        $source:expr
+    ) => {
         EmbeddedFile {
             name: $name,
             sha256: $sha256,

@@ -14,7 +14,7 @@ pub(crate) struct Moments {
 impl Moments {
     /// Moments of the numbers; both are 0 for none.
     ///
-    /// `sd` is exactly 0 when all numbers are equal, which rounding in the mean could otherwise hide.
+    /// `sd` is exactly 0 when all numbers are equal, which rounding in the mean could hide.
     pub(crate) fn of<'a>(values: impl Iterator<Item = &'a f32> + Clone) -> Self {
         let Some(&first) = values.clone().next() else { return Self { mean: 0.0, sd: 0.0 } };
         if values.clone().all(|&value| value == first) {

@@ -189,8 +189,8 @@ impl Table {
 
 /// Line of the first field of a record.
 ///
-/// The reader counts from the end of the record before, so that blank lines and the second half of a
-/// Windows line end still lie ahead.
+/// The reader counts from the end of the record before, so that blank lines and the second half of
+/// a Windows line end still lie ahead.
 fn first_line(bytes: &[u8], start: &csv::Position) -> u64 {
     let ends = bytes.iter().skip(start.byte() as usize);
     let ends = ends.take_while(|byte| matches!(byte, b'\r' | b'\n'));

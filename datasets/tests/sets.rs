@@ -124,8 +124,8 @@ fn heart_has_its_four_hospitals_and_509_of_920_diseased() {
     assert_eq!(train.contributors(), ["Cleveland", "Hungary", "Switzerland", "VA Long Beach"]);
     assert_eq!(owner_counts(train), [303, 294, 123, 200]);
     assert_eq!(class_counts(train), [411, 509]);
-    // Patient 1: 63, male, 145, 233, fbs true, 150, exang false, 2.3, ca 0; typical angina (first of
-    // 4), lv hypertrophy (last of 3), downsloping (last of 3), fixed defect (second of 3); no gaps.
+    // Patient 1: 63, male, 145, 233, fbs true, 150, exang false, 2.3, ca 0; typical angina (first
+    // of 4), lv hypertrophy (last of 3), downsloping (last of 3), fixed defect (second of 3); no gaps.
     let expected = [
         63.0, 1.0, 145.0, 233.0, 1.0, 150.0, 0.0, 2.3, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0,
         0.0, 1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,
@@ -149,7 +149,8 @@ fn heart_indicates_as_many_gaps_as_the_source_has() {
         })
         .collect();
     // Blank fields counted in the source, and the zeros that stand for missing: blood pressure
-    // 59 + 1, cholesterol 30 + 172, sugar 90, heart rate 55, angina 55, ST depression 62, vessels 611.
+    // 59 + 1, cholesterol 30 + 172, sugar 90, heart rate 55, angina 55, ST depression 62,
+    // vessels 611.
     assert_eq!(gaps, [60, 202, 90, 55, 55, 62, 611]);
     // Levels 18 to 20 are those of the slope, which 309 patients lack: all three columns are 0.
     let without_slope =
