@@ -125,7 +125,8 @@ fn heart_has_its_four_hospitals_and_509_of_920_diseased() {
     assert_eq!(owner_counts(train), [303, 294, 123, 200]);
     assert_eq!(class_counts(train), [411, 509]);
     // Patient 1: 63, male, 145, 233, fbs true, 150, exang false, 2.3, ca 0; typical angina (first
-    // of 4), lv hypertrophy (last of 3), downsloping (last of 3), fixed defect (second of 3); no gaps.
+    // of 4), lv hypertrophy (last of 3), downsloping (last of 3), fixed defect (second of 3); no
+    // gaps.
     let expected = [
         63.0, 1.0, 145.0, 233.0, 1.0, 150.0, 0.0, 2.3, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0,
         0.0, 1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,
