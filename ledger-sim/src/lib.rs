@@ -1,1 +1,41 @@
-//! ledger-sim
+//! Money paid by training-data attribution: integer books, payout rules, an independent auditor,
+//! and the measures that tell what an estimate of attribution costs the people who are paid by it.
+//!
+//! The pipeline is score, rule, integer payout, claimable balance, claimed, received. The same
+//! pipeline is run on exact scores and on estimates of them; [`metrics`] compares the two.
+//!
+//! Money is integer ([`money::Amount`]); no float ever holds any. Only [`ledger::Ledger::post`]
+//! changes a balance, and [`audit::audit`] recomputes all of them by other code. The crate uses
+//! neither threads, files nor clocks, and all randomness is counter-based ([`random::Streams`]).
+//!
+//! The front door for the last stage of an attribution experiment is [`stream::settle_stream`]:
+//!
+//! ```
+//! use ledger_sim::money::Amount;
+//! use ledger_sim::rules::{self, Parameters};
+//! use ledger_sim::scores::ScoreView;
+//! use ledger_sim::stream::{StreamOptions, settle_stream};
+//!
+//! // Three contributors (rows) and two queries (columns).
+//! let scores = ScoreView::from_dense(3, 2, &[2.0, 1.0, -1.0, 1.0, 0.0, 2.0])?;
+//! let rule = rules::build("linear-clipped", &Parameters::new())?;
+//! let outcome =
+//!     settle_stream(&scores, Amount::new(1_000), rule.as_ref(), &StreamOptions::seeded(7))?;
+//! assert_eq!(Amount::total(outcome.payouts().iter().copied())?, Amount::new(1_000));
+//! # Ok::<(), ledger_sim::refusal::Refusal>(())
+//! ```
+
+pub mod account;
+pub mod apportion;
+pub mod audit;
+pub mod ledger;
+pub mod merkle;
+pub mod metrics;
+pub mod money;
+pub mod posting;
+pub mod random;
+pub mod refusal;
+pub mod rules;
+pub mod scores;
+pub mod settlement;
+pub mod stream;

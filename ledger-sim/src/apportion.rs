@@ -1,0 +1,444 @@
+//! Splitting an integer pot by largest remainder (Hamilton), exactly.
+//!
+//! For weights `w_i` with sum `W > 0` and a pot `P`: `a_i = floor(P w_i / W)`,
+//! `r_i = P w_i mod W`, and the `L = P - sum a_i` entries with the largest `r_i` receive one unit
+//! more. The remainders sum to `L W` and each is below `W`, so at least `L` of them are positive:
+//! a zero weight never receives a unit. The result sums to `P` and each part is within one unit of
+//! its quota. What the method lacks is house monotonicity: a larger pot may lower one part by a
+//! unit (Balinski and Young, *Fair Representation*, 1982).
+
+use sha2::{Digest, Sha256};
+
+use crate::merkle::Hash;
+use crate::money::Amount;
+use crate::refusal::Refusal;
+
+/// Names of the contributors, for ties and random streams that follow the person and not the row.
+#[derive(Clone, Copy, Debug, Default)]
+pub enum Identities<'a> {
+    /// Contributor `i` is called by the decimal digits of `i`.
+    #[default]
+    Numbered,
+    /// Contributor `i` is called `names[i]`.
+    Named(&'a [String]),
+}
+
+impl Identities<'_> {
+    /// Bytes of the name of contributor `index`; an index beyond the names is its digits.
+    fn bytes(&self, index: usize) -> Vec<u8> {
+        match self {
+            Self::Named(names) if index < names.len() => names[index].as_bytes().to_vec(),
+            _ => index.to_string().into_bytes(),
+        }
+    }
+
+    /// A 40-bit number for contributor `index`, for counter-based randomness: the index itself, or
+    /// the first five bytes of SHA-256 of the name. Two of a million names collide with
+    /// probability about .37 and would then share draws.
+    pub fn agent(&self, index: usize) -> u64 {
+        match self {
+            Self::Named(names) if index < names.len() => {
+                let digest: Hash = Sha256::digest(names[index].as_bytes()).into();
+                digest[..5].iter().fold(0, |code, byte| code << 8 | u64::from(*byte))
+            }
+            _ => index as u64,
+        }
+    }
+}
+
+/// Who comes first among entries with the same remainder.
+#[derive(Clone, Copy, Debug)]
+pub enum Ties<'a> {
+    /// The lower position. Favours the same entries at every settlement: for tests, and for splits
+    /// between a handful of fixed parties.
+    Index,
+    /// The lower `SHA-256(run || epoch || name)`, so that no position is favoured at every epoch.
+    Keyed {
+        /// Bytes that identify the run.
+        run: &'a [u8],
+        /// Epoch of the settlement, hashed as four big-endian bytes.
+        epoch: u32,
+        /// Names of the contributors.
+        identities: Identities<'a>,
+        /// Which contributor each entry is, when the entries are only some of them.
+        members: Option<&'a [usize]>,
+    },
+}
+
+impl<'a> Ties<'a> {
+    /// The same ties for a split among some contributors: entry `e` is contributor `members[e]`.
+    pub fn among<'b>(self, members: &'b [usize]) -> Ties<'b>
+    where
+        'a: 'b,
+    {
+        match self {
+            Self::Index => Ties::Index,
+            Self::Keyed { run, epoch, identities, .. } => {
+                Ties::Keyed { run, epoch, identities, members: Some(members) }
+            }
+        }
+    }
+
+    /// Moves the `count` entries that come first to the front of `tied`.
+    fn select(&self, tied: &mut [u32], count: usize) {
+        if count == 0 || count >= tied.len() {
+            return;
+        }
+        match self {
+            Self::Index => {
+                tied.select_nth_unstable(count - 1);
+            }
+            Self::Keyed { run, epoch, identities, members } => {
+                let key = |index: u32| -> Hash {
+                    let entry = index as usize;
+                    let contributor = members.map_or(entry, |members| members[entry]);
+                    Sha256::new()
+                        .chain_update(run)
+                        .chain_update(epoch.to_be_bytes())
+                        .chain_update(identities.bytes(contributor))
+                        .finalize()
+                        .into()
+                };
+                let mut keyed: Vec<(Hash, u32)> =
+                    tied.iter().map(|index| (key(*index), *index)).collect();
+                keyed.select_nth_unstable(count - 1);
+                for (slot, (_, index)) in tied.iter_mut().zip(keyed) {
+                    *slot = index;
+                }
+            }
+        }
+    }
+}
+
+/// Splits `pot` in proportion to `weights` by largest remainder, in O(n).
+///
+/// # Errors
+/// [`Refusal::Overflow`] when the weights sum to 2^64 or more, or there are more entries than an
+/// account index can name; [`Refusal::ZeroTotalWeight`] when no weight is positive.
+pub fn apportion(pot: Amount, weights: &[u64], ties: &Ties<'_>) -> Result<Vec<Amount>, Refusal> {
+    let mut parts = Vec::new();
+    Apportioner::default().apportion_into(pot, weights, ties, &mut parts)?;
+    Ok(parts)
+}
+
+/// Buffers of [`apportion`], kept so that a loop over epochs allocates nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Apportioner {
+    remainders: Vec<u64>,
+    order: Vec<u64>,
+    tied: Vec<u32>,
+}
+
+impl Apportioner {
+    /// As [`apportion`], into `parts`, which is overwritten.
+    ///
+    /// # Errors
+    /// As [`apportion`].
+    pub fn apportion_into(
+        &mut self,
+        pot: Amount,
+        weights: &[u64],
+        ties: &Ties<'_>,
+        parts: &mut Vec<Amount>,
+    ) -> Result<(), Refusal> {
+        u32::try_from(weights.len()).map_err(|_| Refusal::Overflow)?;
+        let total = weights.iter().try_fold(0u64, |sum, weight| sum.checked_add(*weight));
+        let total = total.ok_or(Refusal::Overflow)?;
+        if total == 0 {
+            return Err(Refusal::ZeroTotalWeight);
+        }
+        let left = self.floors(pot.get(), total, weights, parts);
+        self.hand_out(left, ties, parts);
+        Ok(())
+    }
+
+    /// Fills `parts` with floors and `self.remainders`; returns the units not yet handed out.
+    fn floors(&mut self, pot: u64, total: u64, weights: &[u64], parts: &mut Vec<Amount>) -> usize {
+        // The fast remainder is computed modulo 2^64 and needs one spare bit.
+        let given = if total < 1 << 63 {
+            let fast = FastFloor::new(pot, total);
+            self.fill(weights, parts, |weight| fast.divide(weight))
+        } else {
+            self.fill(weights, parts, |weight| slow_floor(pot, total, weight))
+        };
+        // Fewer units are left than there are entries, and entries fit 32 bits.
+        (pot - given) as usize
+    }
+
+    /// Applies `floor` to every weight; returns the sum of the quotients.
+    fn fill(
+        &mut self,
+        weights: &[u64],
+        parts: &mut Vec<Amount>,
+        floor: impl Fn(u64) -> (u64, u64),
+    ) -> u64 {
+        parts.clear();
+        self.remainders.clear();
+        let mut given: u64 = 0;
+        for weight in weights {
+            let (part, remainder) = floor(*weight);
+            // The floors sum to at most the pot, so this cannot overflow.
+            given += part;
+            parts.push(Amount::new(part));
+            self.remainders.push(remainder);
+        }
+        given
+    }
+
+    /// Gives one unit to each of the `left` entries with the largest remainders.
+    fn hand_out(&mut self, left: usize, ties: &Ties<'_>, parts: &mut [Amount]) {
+        if left == 0 {
+            return;
+        }
+        self.order.clear();
+        self.order.extend_from_slice(&self.remainders);
+        let (_, threshold, _) = self.order.select_nth_unstable_by(left - 1, |a, b| b.cmp(a));
+        let threshold = *threshold;
+        self.tied.clear();
+        let mut above = 0;
+        for (index, remainder) in self.remainders.iter().enumerate() {
+            if *remainder > threshold {
+                above += 1;
+                parts[index] = Amount::new(parts[index].get() + 1);
+            } else if *remainder == threshold {
+                self.tied.push(index as u32);
+            }
+        }
+        let among_tied = left - above;
+        ties.select(&mut self.tied, among_tied);
+        for index in &self.tied[..among_tied] {
+            let part = &mut parts[*index as usize];
+            *part = Amount::new(part.get() + 1);
+        }
+    }
+}
+
+/// `floor(P w / W)` and its remainder without a 128-bit division for each entry.
+///
+/// With `k = floor(2^64 P / W)` the quotient `floor(w k / 2^64)` is exact or one too small; the
+/// remainder `P w - a W` modulo 2^64 tells which, because its true value is below `2 W < 2^64`.
+#[derive(Clone, Copy, Debug)]
+struct FastFloor {
+    pot: u64,
+    total: u64,
+    high: u64,
+    low: u64,
+}
+
+impl FastFloor {
+    fn new(pot: u64, total: u64) -> Self {
+        let scaled = (u128::from(pot) << 64) / u128::from(total);
+        Self { pot, total, high: (scaled >> 64) as u64, low: scaled as u64 }
+    }
+
+    #[inline]
+    fn divide(&self, weight: u64) -> (u64, u64) {
+        let low = (u128::from(weight) * u128::from(self.low)) >> 64;
+        // weight <= W, so weight * high <= P and the quotient fits.
+        let mut quotient = weight.wrapping_mul(self.high).wrapping_add(low as u64);
+        let product = self.pot.wrapping_mul(weight);
+        let mut remainder = product.wrapping_sub(quotient.wrapping_mul(self.total));
+        if remainder >= self.total {
+            quotient = quotient.wrapping_add(1);
+            remainder = remainder.wrapping_sub(self.total);
+        }
+        (quotient, remainder)
+    }
+}
+
+fn slow_floor(pot: u64, total: u64, weight: u64) -> (u64, u64) {
+    let product = u128::from(pot) * u128::from(weight);
+    let total = u128::from(total);
+    // weight <= total, so the quotient is at most the pot.
+    ((product / total) as u64, (product % total) as u64)
+}
+
+/// Bits of a weight: as many as let `count` of the largest sum below 2^63, and at most 40.
+pub fn weight_bits(count: usize) -> u32 {
+    let ceiling_log2 = count.max(1).next_power_of_two().trailing_zeros();
+    (63 - ceiling_log2).min(40)
+}
+
+/// Integer weights of real scores: `w_i = rne(2^b (s_i)+ / s_max)` with `b` of [`weight_bits`] and
+/// round half to even. The shares differ from those of the scores by at most `n / 2^(b+1)` in
+/// total variation. Scores without a positive entry give zero weights.
+///
+/// # Errors
+/// [`Refusal::NonFinite`] for a NaN or infinite score, named by its position (query 0).
+pub fn weights_from_scores(scores: &[f64]) -> Result<Vec<u64>, Refusal> {
+    if let Some(contributor) = scores.iter().position(|score| !score.is_finite()) {
+        return Err(Refusal::NonFinite { contributor, query: 0 });
+    }
+    let largest = scores.iter().copied().fold(0.0, f64::max);
+    if largest == 0.0 {
+        return Ok(vec![0; scores.len()]);
+    }
+    let scale = (1u64 << weight_bits(scores.len())) as f64;
+    // Dividing first keeps the product in range for the largest of finite scores.
+    let weight = |score: &f64| (score.max(0.0) / largest * scale).round_ties_even() as u64;
+    Ok(scores.iter().map(weight).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn parts(pot: u64, weights: &[u64]) -> Vec<u64> {
+        let parts = apportion(Amount::new(pot), weights, &Ties::Index).unwrap();
+        parts.into_iter().map(Amount::get).collect()
+    }
+
+    /// G30.
+    #[test]
+    fn known_splits() {
+        assert_eq!(parts(10, &[1, 1, 1]), [4, 3, 3]);
+        assert_eq!(parts(11, &[1, 1, 1]), [4, 4, 3]);
+        assert_eq!(parts(7, &[1, 1, 1, 1]), [2, 2, 2, 1]);
+        assert_eq!(parts(100, &[5, 3, 1]), [56, 33, 11]);
+        assert_eq!(parts(1_000_000_007, &[3, 3, 1, 0]), [428_571_432, 428_571_431, 142_857_144, 0]);
+    }
+
+    /// G30, the part from scores.
+    #[test]
+    fn known_weights_of_scores() {
+        let weights = weights_from_scores(&[0.1, 0.2, 0.3]).unwrap();
+        assert_eq!(weights, [366_503_875_925, 733_007_751_851, 1_099_511_627_776]);
+        assert_eq!(parts(1_000, &weights), [167, 333, 500]);
+    }
+
+    /// G31: a larger pot takes a unit from the smallest party.
+    #[test]
+    fn the_alabama_paradox_is_there() {
+        assert_eq!(parts(10, &[6, 6, 2]), [4, 4, 2]);
+        assert_eq!(parts(11, &[6, 6, 2]), [5, 5, 1]);
+    }
+
+    #[test]
+    fn weights_round_half_to_even_and_clip() {
+        // b = 40 and s_max = 2^40 make the weight the rounded score itself.
+        let top = (1u64 << 40) as f64;
+        let weights = weights_from_scores(&[top, 0.5, 1.5, 2.5, -3.0]).unwrap();
+        assert_eq!(weights, [1 << 40, 0, 2, 2, 0]);
+        assert_eq!(weights_from_scores(&[-1.0, 0.0]).unwrap(), [0, 0]);
+        assert_eq!(
+            weights_from_scores(&[1.0, f64::NAN]),
+            Err(Refusal::NonFinite { contributor: 1, query: 0 })
+        );
+        // The extremes of f64 neither overflow nor vanish.
+        assert_eq!(weights_from_scores(&[f64::MAX, f64::MAX]).unwrap(), [1 << 40, 1 << 40]);
+        let tiny = f64::from_bits(1);
+        assert_eq!(weights_from_scores(&[tiny]).unwrap(), [1 << 40]);
+    }
+
+    #[test]
+    fn bits_leave_room_for_the_sum() {
+        // ceil(log2 n) = 0, 23, 24: 63 - 23 = 40 is the last count at full width.
+        assert_eq!(weight_bits(1), 40);
+        assert_eq!(weight_bits(1 << 23), 40);
+        assert_eq!(weight_bits((1 << 23) + 1), 39);
+        assert_eq!(weight_bits(0), 40);
+    }
+
+    #[test]
+    fn refusals() {
+        let pot = Amount::new(1);
+        assert_eq!(apportion(pot, &[], &Ties::Index), Err(Refusal::ZeroTotalWeight));
+        assert_eq!(apportion(pot, &[0, 0], &Ties::Index), Err(Refusal::ZeroTotalWeight));
+        assert_eq!(apportion(pot, &[u64::MAX, 1], &Ties::Index), Err(Refusal::Overflow));
+    }
+
+    #[test]
+    fn keyed_ties_favour_different_entries_at_different_epochs() {
+        let winner = |epoch| {
+            let ties =
+                Ties::Keyed { run: b"run", epoch, identities: Identities::Numbered, members: None };
+            let parts = apportion(Amount::new(1), &[1; 8], &ties).unwrap();
+            parts.iter().position(|part| !part.is_zero()).unwrap()
+        };
+        let winners: std::collections::BTreeSet<_> = (0..64).map(winner).collect();
+        // Sixty-four fair draws miss a given entry of eight with probability (7/8)^64 = 2e-4.
+        assert_eq!(winners.len(), 8);
+    }
+
+    #[test]
+    fn ties_follow_the_hash_of_the_name() {
+        let names = ["ada".to_owned(), "bob".to_owned(), "eve".to_owned()];
+        let identities = Identities::Named(&names);
+        let ties = Ties::Keyed { run: b"r", epoch: 1, identities, members: None };
+        let expected = (0..3)
+            .min_by_key(|index| {
+                let text = [b"r".as_slice(), &[0, 0, 0, 1], names[*index].as_bytes()].concat();
+                Hash::from(Sha256::digest(text))
+            })
+            .unwrap();
+        let parts = apportion(Amount::new(1), &[1, 1, 1], &ties).unwrap();
+        assert_eq!(parts.iter().position(|part| !part.is_zero()), Some(expected));
+    }
+
+    /// Largest remainder by a full sort, in 128-bit arithmetic.
+    fn by_sorting(pot: u64, weights: &[u64]) -> Vec<u64> {
+        let total: u128 = weights.iter().map(|w| u128::from(*w)).sum();
+        let product = |w: u64| u128::from(pot) * u128::from(w);
+        let mut parts: Vec<u64> = weights.iter().map(|w| (product(*w) / total) as u64).collect();
+        let left = pot - parts.iter().sum::<u64>();
+        let mut order: Vec<usize> = (0..weights.len()).collect();
+        order.sort_by_key(|i| (std::cmp::Reverse(product(weights[*i]) % total), *i));
+        for index in order.into_iter().take(left as usize) {
+            parts[index] += 1;
+        }
+        parts
+    }
+
+    fn some_weights() -> impl Strategy<Value = Vec<u64>> {
+        let small = prop::collection::vec(0u64..5, 1..40);
+        let wide = prop::collection::vec(0u64..(1 << 58), 1..40);
+        // Sums at and above 2^63, where the slow floor takes over.
+        let huge = prop::collection::vec((1u64 << 61)..(1 << 62), 2..4);
+        prop_oneof![small, wide, huge].prop_filter("weight", |w| w.iter().any(|w| *w > 0))
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_sorting(pot in prop_oneof![0u64..50, any::<u64>()], w in some_weights()) {
+            prop_assert_eq!(parts(pot, &w), by_sorting(pot, &w));
+        }
+
+        #[test]
+        fn conserves_keeps_quota_and_starves_zero(pot in any::<u64>(), w in some_weights()) {
+            let ties = Ties::Keyed { run: b"x", epoch: 3, identities: Identities::Numbered, members: None };
+            let parts = apportion(Amount::new(pot), &w, &ties).unwrap();
+            prop_assert_eq!(Amount::total(parts.iter().copied()), Ok(Amount::new(pot)));
+            let total: u128 = w.iter().map(|w| u128::from(*w)).sum();
+            for (part, weight) in parts.iter().zip(&w) {
+                let floor = u128::from(pot) * u128::from(*weight) / total;
+                let part = u128::from(part.get());
+                prop_assert!(part == floor || part == floor + 1);
+                prop_assert!(*weight > 0 || part == 0);
+            }
+        }
+
+        #[test]
+        fn both_floors_agree(pot in any::<u64>(), total in 1u64..(1 << 63), w in any::<u64>()) {
+            let weight = w % (total + 1);
+            let fast = FastFloor::new(pot, total).divide(weight);
+            prop_assert_eq!(fast, slow_floor(pot, total, weight));
+        }
+
+        #[test]
+        fn reversing_the_named_reverses_the_parts(pot in 0u64..1000, w in some_weights()) {
+            let names: Vec<String> = (0..w.len()).map(|i| format!("id-{i}")).collect();
+            let split = |w: &[u64], names: &[String]| {
+                let identities = Identities::Named(names);
+                let ties = Ties::Keyed { run: b"r", epoch: 0, identities, members: None };
+                apportion(Amount::new(pot), w, &ties)
+            };
+            let forward = split(&w, &names).unwrap();
+            let back: Vec<u64> = w.iter().rev().copied().collect();
+            let back_names: Vec<String> = names.iter().rev().cloned().collect();
+            let mut backward = split(&back, &back_names).unwrap();
+            backward.reverse();
+            prop_assert_eq!(forward, backward);
+        }
+    }
+}
