@@ -1,7 +1,7 @@
 //! Examples as a model sees them: prepared features in the number type of the run.
 
 use attribench_datasets::{Dataset, ExampleId, Targets};
-use ndarray::{Array2, ArrayView2, Axis};
+use ndarray::{Array2, ArrayView2, Axis, concatenate};
 
 use crate::Real;
 
@@ -95,6 +95,27 @@ impl<T: Real> Examples<T> {
             labels: self.labels.select(rows),
             ids: rows.iter().map(|&row| self.ids[row]).collect(),
         }
+    }
+
+    /// These examples and then `others`.
+    ///
+    /// # Panics
+    /// When the two have different kinds of labels or different numbers of features.
+    #[must_use]
+    pub fn followed_by(&self, others: &Self) -> Self {
+        let features =
+            concatenate(Axis(0), &[self.features(), others.features()]).expect("equal widths");
+        let labels = match (&self.labels, &others.labels) {
+            (Labels::Classes(left), Labels::Classes(right)) => {
+                Labels::Classes([&left[..], &right[..]].concat())
+            }
+            (Labels::Values(left), Labels::Values(right)) => {
+                Labels::Values([&left[..], &right[..]].concat())
+            }
+            _ => panic!("classes cannot be followed by numbers"),
+        };
+        let ids = [&self.ids[..], &others.ids[..]].concat();
+        Self { features, labels, ids }
     }
 
     /// The examples in blocks of at most `rows`, with the first row of each.

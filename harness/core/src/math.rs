@@ -1,6 +1,11 @@
 //! Matrix products of this machine's speed over arrays of this crate's number types.
 
+mod product;
+
 use ndarray::{Array2, ArrayView2, ArrayViewMut2};
+
+pub use product::{Factors, Order, Tiles, add_product, blend_product};
+pub(crate) use product::{run_tiles_f32, run_tiles_f64};
 
 use crate::Real;
 

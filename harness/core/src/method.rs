@@ -111,6 +111,20 @@ pub trait Method: Send + Sync + Default + Serialize + DeserializeOwned + 'static
         Ok(())
     }
 
+    /// Most bytes that the method holds at one time besides what it returns, for `examples`
+    /// training examples, `queries` queries and `parameters` parameters of `number` bytes each.
+    fn working_bytes(
+        &self,
+        examples: usize,
+        queries: usize,
+        parameters: usize,
+        number: usize,
+    ) -> u64 {
+        // A pass over the data in blocks: nothing that grows with their product.
+        let _ = (queries, parameters);
+        (examples * number) as u64
+    }
+
     /// Does all the work that does not depend on the queries.
     ///
     /// # Errors
@@ -144,6 +158,14 @@ pub trait ErasedMethod: sealed::Sealed + Send + Sync {
     fn level(&self) -> AccessLevel;
     /// Parameters as they will be used, defaults filled in.
     fn parameters(&self) -> serde_json::Value;
+    /// [`Method::working_bytes`].
+    fn working_bytes(
+        &self,
+        examples: usize,
+        queries: usize,
+        parameters: usize,
+        number: usize,
+    ) -> u64;
     /// [`Method::fit`] on a run in single precision.
     ///
     /// # Errors
@@ -177,6 +199,16 @@ impl<M: Method> ErasedMethod for M {
 
     fn parameters(&self) -> serde_json::Value {
         serde_json::to_value(self).expect("parameters of a method are plain data")
+    }
+
+    fn working_bytes(
+        &self,
+        examples: usize,
+        queries: usize,
+        parameters: usize,
+        number: usize,
+    ) -> u64 {
+        Method::working_bytes(self, examples, queries, parameters, number)
     }
 
     fn fit_f32<'a>(

@@ -2,6 +2,8 @@
 
 use gemm::{Parallelism, gemm};
 
+use crate::math::Tiles;
+
 mod sealed {
     pub trait Sealed {}
     impl Sealed for f32 {}
@@ -50,10 +52,15 @@ pub trait Real:
     fn abs(self) -> Self;
     /// Square root.
     fn sqrt(self) -> Self;
+    /// `self * factor + addend`, rounded once.
+    fn mul_add(self, factor: Self, addend: Self) -> Self;
     /// Hyperbolic tangent of every entry, in place, to within two units in the last place.
     fn tanh_in_place(values: &mut [Self]);
     /// Exponential of every entry, in place, to within two units in the last place.
     fn exp_in_place(values: &mut [Self]);
+
+    /// Runs a checked product; see [`crate::math::add_product`].
+    fn run_tiles(tiles: Tiles<'_, Self>);
 
     /// `destination = keep * destination + scale * left * right` over strided matrices.
     ///
@@ -73,7 +80,7 @@ pub trait Real:
 }
 
 macro_rules! implement_real {
-    ($number:ident, $tanh:path, $exp:path) => {
+    ($number:ident, $tanh:path, $exp:path, $tiles:path) => {
         impl Real for $number {
             const NAME: &'static str = stringify!($number);
             const HALF: Self = 0.5;
@@ -104,6 +111,13 @@ macro_rules! implement_real {
             #[inline]
             fn sqrt(self) -> Self {
                 $number::sqrt(self)
+            }
+            #[inline]
+            fn mul_add(self, factor: Self, addend: Self) -> Self {
+                $number::mul_add(self, factor, addend)
+            }
+            fn run_tiles(tiles: Tiles<'_, Self>) {
+                $tiles(tiles)
             }
             fn tanh_in_place(values: &mut [Self]) {
                 $tanh(values)
@@ -149,5 +163,5 @@ macro_rules! implement_real {
     };
 }
 
-implement_real!(f32, crate::vector::tanh_f32, crate::vector::exp_f32);
-implement_real!(f64, crate::vector::tanh_f64, crate::vector::exp_f64);
+implement_real!(f32, crate::vector::tanh_f32, crate::vector::exp_f32, crate::math::run_tiles_f32);
+implement_real!(f64, crate::vector::tanh_f64, crate::vector::exp_f64, crate::math::run_tiles_f64);

@@ -4,6 +4,7 @@
 //! from the readings of that network.
 
 mod activation;
+mod dense;
 mod dual;
 mod loss;
 mod mlp;

@@ -1,6 +1,6 @@
 //! Losses and utilities as functions of one example's outputs.
 
-use attribench_core::{Labels, Quantity, Real, Utility};
+use attribench_core::{Labels, Quantity, Real, Utility, vector::vectorized};
 
 /// Softmax of one row of logits, in place; returns `log sum exp`.
 fn softmax<T: Real>(logits: &mut [T]) -> T {
@@ -63,6 +63,87 @@ pub(crate) fn utility<T: Real>(
         (Labels::Values(values), _) => {
             let error = outputs[0] - values[row];
             -(T::HALF * error * error)
+        }
+    }
+}
+
+/// Rows whose softmax is computed side by side: as many as the longest vector register has lanes.
+const SIDE_BY_SIDE: usize = 16;
+
+/// Softmax of every row of `classes` logits, in place: the operations of [`softmax`] on each, but
+/// with one row in each lane of a vector.
+fn softmax_rows<T: Real>(logits: &mut [T], classes: usize) {
+    let mut lanes = vec![[T::zero(); SIDE_BY_SIDE]; classes];
+    for block in logits.chunks_mut(classes * SIDE_BY_SIDE) {
+        vectorized(
+            #[inline(always)]
+            || {
+                for (lane, row) in block.chunks_exact(classes).enumerate() {
+                    for (values, &logit) in lanes.iter_mut().zip(row) {
+                        values[lane] = logit;
+                    }
+                }
+                let mut top = lanes[0];
+                for values in &lanes[1..] {
+                    for (top, &value) in top.iter_mut().zip(values) {
+                        *top = T::max(*top, value);
+                    }
+                }
+                for values in &mut lanes {
+                    for (value, &top) in values.iter_mut().zip(&top) {
+                        *value -= top;
+                    }
+                }
+            },
+        );
+        T::exp_in_place(lanes.as_flattened_mut());
+        vectorized(
+            #[inline(always)]
+            || {
+                let mut scale = [T::zero(); SIDE_BY_SIDE];
+                for values in &lanes {
+                    for (sum, &value) in scale.iter_mut().zip(values) {
+                        *sum += value;
+                    }
+                }
+                for sum in &mut scale {
+                    *sum = T::one() / *sum;
+                }
+                for (lane, row) in block.chunks_exact_mut(classes).enumerate() {
+                    for (value, values) in row.iter_mut().zip(&lanes) {
+                        *value = values[lane] * scale[lane];
+                    }
+                }
+            },
+        );
+    }
+}
+
+/// [`output_gradient`] of every row, `models` blocks a row; `labels[label_of(row)]` belongs to `row`.
+pub(crate) fn output_gradients<T: Real>(
+    outputs: &mut [T],
+    classes: usize,
+    quantity: Quantity,
+    labels: &Labels<T>,
+    models: usize,
+    label_of: impl Fn(usize) -> usize,
+) {
+    match labels {
+        Labels::Classes(labels) if !quantity.is_margin() => {
+            softmax_rows(outputs, classes);
+            for (row, block) in outputs.chunks_exact_mut(classes * models).enumerate() {
+                let label = labels[label_of(row)] as usize;
+                for gradient in block.chunks_exact_mut(classes) {
+                    gradient[label] -= T::one();
+                }
+            }
+        }
+        _ => {
+            for (row, block) in outputs.chunks_exact_mut(classes * models).enumerate() {
+                for gradient in block.chunks_exact_mut(classes) {
+                    output_gradient(gradient, labels, label_of(row), quantity);
+                }
+            }
         }
     }
 }

@@ -15,7 +15,7 @@ use attribench_core::{
 use ndarray::{Array2, ArrayView2, s};
 use rand::RngExt;
 
-use crate::{Activation, dual::Tangents, loss, stack::NetworkStack, tape::Accumulate, tape::Tape};
+use crate::{Activation, dense::Plain, dual::Tangents, loss, stack::NetworkStack, tape::Tape};
 
 /// One step of the forward pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +71,7 @@ impl Network {
         assert_eq!(theta.len(), self.layout.parameters(), "length of the parameter vector");
         let mut tape = Tape::new(&self.ops, &self.layout, 1, features.nrows());
         fill_input(&mut tape, features);
-        tape.forward(&self.ops, &self.layout, theta);
+        tape.forward(&self.ops, &self.layout, &Plain { theta, gradient: None });
         tape
     }
 
@@ -86,11 +86,12 @@ impl Network {
     ) -> Tape<T> {
         let classes = self.layout.layers().last().expect("a network has layers").outputs;
         let mut tape = self.forward(theta, features);
-        for (row, outputs) in tape.output_gradient().chunks_exact_mut(classes).enumerate() {
-            loss::output_gradient(outputs, labels, row, quantity);
-            if let Some(weights) = weights {
-                for value in outputs {
-                    *value *= weights[row];
+        let gradients = tape.output_gradient();
+        loss::output_gradients(gradients, classes, quantity, labels, 1, |row| row);
+        if let Some(weights) = weights {
+            for (gradient, &weight) in gradients.chunks_exact_mut(classes).zip(weights) {
+                for value in gradient {
+                    *value *= weight;
                 }
             }
         }
@@ -180,7 +181,7 @@ impl<T: Real> Model<T> for Network {
     fn captures(&self, theta: &[T], examples: &Examples<T>, quantity: Quantity) -> Captures<T> {
         let labels = examples.labels();
         let mut tape = self.output_gradients(theta, examples.features(), labels, quantity, None);
-        tape.backward(&self.ops, &self.layout, theta, None);
+        tape.backward(&self.ops, &self.layout, &mut Plain { theta, gradient: None });
         captures_of(&self.ops, &tape, examples.len())
     }
 
@@ -196,8 +197,8 @@ impl<T: Real> Model<T> for Network {
             let weights = &weights[start..start + block.len()];
             let (features, labels) = (block.features(), block.labels());
             let mut tape = self.output_gradients(theta, features, labels, quantity, Some(weights));
-            let accumulate = Accumulate { gradient: &mut sum, keep: T::one(), scale: T::one() };
-            tape.backward(&self.ops, &self.layout, theta, Some(accumulate));
+            let mut dense = Plain { theta, gradient: Some(&mut sum) };
+            tape.backward(&self.ops, &self.layout, &mut dense);
         }
         sum
     }
@@ -247,7 +248,7 @@ impl<T: Real> Model<T> for Network {
             let (features, labels) = (block.features(), block.labels());
             let mut tape =
                 self.output_gradients(theta, features, labels, Quantity::Loss, Some(weights));
-            tape.backward(&self.ops, &self.layout, theta, None);
+            tape.backward(&self.ops, &self.layout, &mut Plain { theta, gradient: None });
             let (ops, layout, rows) = (&self.ops, &self.layout, block.len());
             Tangents::forward(&tape, rows, ops, layout, theta, directions.view()).curvature(
                 &tape,

@@ -5,12 +5,14 @@ use attribench_core::{
 };
 
 use crate::{
-    Network, loss,
+    Network,
+    dense::{Stacked, stacked_weight},
+    loss,
     network::captures_of,
-    tape::{Accumulate, Tape},
+    tape::Tape,
 };
 
-/// See [`Stack`]. Parameters and momenta lie as `tape` wants them.
+/// See [`Stack`]. Parameters and momenta lie as [`Stacked`] wants them.
 pub(crate) struct NetworkStack<T> {
     network: Network,
     width: usize,
@@ -20,6 +22,8 @@ pub(crate) struct NetworkStack<T> {
     /// Positions of the step's rows that some model gives a weight, and how many rows there were.
     present: Vec<usize>,
     rows: usize,
+    /// Room for the transposed weight of a layer.
+    transposed: Vec<T>,
     /// Weights of model 0 at the present rows, to take them out of its captures again.
     weights: Vec<T>,
 }
@@ -38,23 +42,13 @@ impl<T: Real> NetworkStack<T> {
             parameters: zeros,
             present: Vec::with_capacity(batch),
             rows: 0,
+            transposed: Vec::new(),
             weights: Vec::with_capacity(batch),
         }
     }
 
-    /// Calls `copy(offset in the stack, offset in one model, length)` for each run of parameters of
-    /// model `index` that lies together.
-    fn for_each_run(&self, index: usize, mut copy: impl FnMut(usize, usize, usize)) {
-        for layer in <Network as Model<T>>::layout(&self.network).layers() {
-            let weights = layer.inputs * layer.outputs;
-            let weight = layer.weight_offset * self.width + index * weights;
-            copy(weight, layer.weight_offset, weights);
-            let bias = layer.bias_offset * self.width + index * layer.outputs;
-            copy(bias, layer.bias_offset, layer.outputs);
-        }
-    }
-
-    fn gather(&mut self, train: &Examples<T>, rows: &[usize]) -> Labels<T> {
+    /// Copies the rows that some model gives a weight into the tape.
+    fn gather(&mut self, train: &Examples<T>, rows: &[usize]) {
         let features = train.features();
         let features = features.as_slice().expect("features in standard layout");
         let width = self.tape.width(0);
@@ -62,23 +56,54 @@ impl<T: Real> NetworkStack<T> {
         for (to, &position) in input.chunks_exact_mut(width).zip(&self.present) {
             to.copy_from_slice(&features[rows[position] * width..][..width]);
         }
-        let picked: Vec<usize> = self.present.iter().map(|&position| rows[position]).collect();
-        train.labels().select(&picked)
     }
 
-    fn weigh_output_gradients(&mut self, labels: &Labels<T>, weights: &[&[T]]) {
-        let classes = self.tape.width(self.network.ops().len());
+    /// Calls `copy(offset in one model, offset in the stack, stride in the stack, length)` for each
+    /// row of the weights, and for the biases, of model `index`.
+    fn for_each_run(&self, index: usize, mut copy: impl FnMut(usize, usize, usize, usize)) {
         let models = self.width;
-        let gradients = self.tape.output_gradient();
-        for (block, (row, &position)) in
-            gradients.chunks_exact_mut(classes * models).zip(self.present.iter().enumerate())
-        {
-            for (gradient, weights) in block.chunks_exact_mut(classes).zip(weights) {
-                loss::output_gradient(gradient, labels, row, Quantity::Loss);
-                let weight = weights[position];
-                for value in gradient {
-                    *value *= weight;
-                }
+        for layer in <Network as Model<T>>::layout(&self.network).layers() {
+            let (inputs, outputs) = (layer.inputs, layer.outputs);
+            let place = |input, output| stacked_weight(layer, (models, index), (input, output));
+            let stride = if inputs > 1 { place(1, 0) - place(0, 0) } else { 1 };
+            for output in 0..outputs {
+                copy(layer.weight_offset + output * inputs, place(0, output), stride, inputs);
+            }
+            let biases = layer.bias_offset * models + index * outputs;
+            copy(layer.bias_offset, biases, 1, outputs);
+        }
+    }
+
+    /// Copies one model's share of `stacked`, which lies as the parameters do, to `flat`.
+    fn read(&self, index: usize, stacked: &[T], flat: &mut [T]) {
+        self.for_each_run(index, |to, from, stride, length| {
+            let run = stacked[from..].iter().step_by(stride);
+            for (value, &found) in flat[to..to + length].iter_mut().zip(run) {
+                *value = found;
+            }
+        });
+    }
+}
+
+/// Turns the outputs on the tape into weighted gradients of the loss; the tape's row `i` is row
+/// `present[i]` of the batch.
+fn weigh_output_gradients<T: Real>(
+    tape: &mut Tape<T>,
+    labels: &Labels<T>,
+    rows: &[usize],
+    present: &[usize],
+    weights: &[&[T]],
+) {
+    let models = weights.len();
+    let gradients = tape.output_gradient();
+    let classes = gradients.len() / (present.len() * models);
+    let label_of = |row: usize| rows[present[row]];
+    loss::output_gradients(gradients, classes, Quantity::Loss, labels, models, label_of);
+    for (block, &position) in gradients.chunks_exact_mut(classes * models).zip(present) {
+        for (gradient, weights) in block.chunks_exact_mut(classes).zip(weights) {
+            let weight = weights[position];
+            for value in gradient {
+                *value *= weight;
             }
         }
     }
@@ -91,23 +116,21 @@ impl<T: Real> Stack<T> for NetworkStack<T> {
 
     fn load(&mut self, index: usize, theta: &[T], velocity: &[T]) {
         let mut runs = Vec::new();
-        self.for_each_run(index, |to, from, length| runs.push((to, from, length)));
-        for (to, from, length) in runs {
-            self.parameters[to..to + length].copy_from_slice(&theta[from..from + length]);
-            self.velocity[to..to + length].copy_from_slice(&velocity[from..from + length]);
+        self.for_each_run(index, |from, to, stride, length| runs.push((from, to, stride, length)));
+        for (from, to, stride, length) in runs {
+            for offset in 0..length {
+                self.parameters[to + offset * stride] = theta[from + offset];
+                self.velocity[to + offset * stride] = velocity[from + offset];
+            }
         }
     }
 
     fn read_parameters(&self, index: usize, theta: &mut [T]) {
-        self.for_each_run(index, |from, to, length| {
-            theta[to..to + length].copy_from_slice(&self.parameters[from..from + length]);
-        });
+        self.read(index, &self.parameters, theta);
     }
 
     fn read_velocity(&self, index: usize, velocity: &mut [T]) {
-        self.for_each_run(index, |from, to, length| {
-            velocity[to..to + length].copy_from_slice(&self.velocity[from..from + length]);
-        });
+        self.read(index, &self.velocity, velocity);
     }
 
     fn step(&mut self, train: &Examples<T>, rows: &[usize], weights: &[&[T]], size: StepSize) {
@@ -124,15 +147,21 @@ impl<T: Real> Stack<T> for NetworkStack<T> {
                 *value *= momentum;
             }
         } else {
-            let labels = self.gather(train, rows);
+            self.gather(train, rows);
+            let mut dense = Stacked {
+                models: self.width,
+                parameters: &self.parameters,
+                // The momentum takes the place of a gradient buffer: v <- mu v + (1/B) sum.
+                velocity: &mut self.velocity,
+                keep: momentum,
+                scale: T::from_f64(1.0 / size.batch_size as f64),
+                transposed: &mut self.transposed,
+            };
             let layout = <Network as Model<T>>::layout(&self.network);
-            self.tape.forward(self.network.ops(), layout, &self.parameters);
-            self.weigh_output_gradients(&labels, weights);
-            // The momentum takes the place of a gradient buffer: v <- mu v + (1/B) sum.
-            let scale = T::from_f64(1.0 / size.batch_size as f64);
-            let accumulate = Accumulate { gradient: &mut self.velocity, keep: momentum, scale };
-            let layout = <Network as Model<T>>::layout(&self.network);
-            self.tape.backward(self.network.ops(), layout, &self.parameters, Some(accumulate));
+            self.tape.forward(self.network.ops(), layout, &dense);
+            let (tape, labels) = (&mut self.tape, train.labels());
+            weigh_output_gradients(tape, labels, rows, &self.present, weights);
+            self.tape.backward(self.network.ops(), layout, &mut dense);
         }
         let learning_rate = T::from_f64(size.learning_rate);
         let weight_decay = T::from_f64(size.weight_decay);

@@ -1,0 +1,360 @@
+//! Matrix products whose result does not depend on how they are cut.
+//!
+//! Every entry is one chain of fused multiply-adds in the order of the inner index. So the same two
+//! vectors give the same bits whatever stands beside them: a column more, a row with weight zero, a
+//! longer vector register, another size of cache. Training needs that: what a run computes must not
+//! depend on the runs it shares a product with.
+
+use pulp::{Arch, Simd, WithSimd};
+
+use crate::Real;
+
+/// Inner indices worked on before moving to other rows: a panel of the right factor that stays in a
+/// first-level cache. Cuts do not show in the result, as the chains go on where they stopped.
+const INNER_BLOCK: usize = 96;
+
+/// How the left factor lies in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Entry `(i, l)` at `i * stride + l`.
+    Rows,
+    /// Entry `(i, l)` at `l * stride + i`: the transpose of a matrix in rows.
+    Columns,
+}
+
+/// Two factors, `(m, k) x (k, n)`.
+#[derive(Clone, Copy, Debug)]
+pub struct Factors<'a, T> {
+    /// `(m, k, n)`.
+    pub shape: (usize, usize, usize),
+    /// The left factor, `(m, k)`.
+    pub left: &'a [T],
+    /// Order and stride of the left factor.
+    pub left_order: (Order, usize),
+    /// The right factor, `(k, n)`, entry `(l, j)` at `l * right_stride + j`.
+    pub right: &'a [T],
+    /// Stride of the right factor.
+    pub right_stride: usize,
+}
+
+impl<T: Real> Factors<'_, T> {
+    /// Panics unless every entry of the factors and of `destination` lies inside its slice.
+    fn check(&self, destination: &[T], stride: usize) {
+        let (m, k, n) = self.shape;
+        let reach = |rows: usize, columns: usize, stride: usize| {
+            assert!(rows <= 1 || columns <= stride, "rows of a matrix overlap");
+            if rows == 0 || columns == 0 { 0 } else { (rows - 1) * stride + columns }
+        };
+        let left = match self.left_order {
+            (Order::Rows, stride) => reach(m, k, stride),
+            (Order::Columns, stride) => reach(k, m, stride),
+        };
+        assert!(left <= self.left.len(), "left factor is too short");
+        assert!(reach(k, n, self.right_stride) <= self.right.len(), "right factor is too short");
+        assert!(reach(m, n, stride) <= destination.len(), "destination is too short");
+    }
+}
+
+/// `destination += left * right`: the chains begin at what the destination holds.
+///
+/// Rows of the destination lie `stride` apart.
+///
+/// # Panics
+/// When an entry lies outside its slice.
+pub fn add_product<T: Real>(factors: Factors<'_, T>, destination: &mut [T], stride: usize) {
+    factors.check(destination, stride);
+    let (m, k, n) = factors.shape;
+    for start in (0..k).step_by(INNER_BLOCK) {
+        let length = INNER_BLOCK.min(k - start);
+        let skip = match factors.left_order {
+            (Order::Rows, _) => start,
+            (Order::Columns, stride) => start * stride,
+        };
+        if m > 0 && n > 0 {
+            let part = Factors {
+                shape: (m, length, n),
+                left: &factors.left[skip..],
+                right: &factors.right[start * factors.right_stride..],
+                ..factors
+            };
+            T::run_tiles(Tiles { factors: part, destination, stride, blend: None });
+        }
+    }
+}
+
+/// `destination = keep * destination + scale * (left * right)`: the chains begin at zero.
+///
+/// Rows of the destination lie `stride` apart.
+///
+/// # Panics
+/// When an entry lies outside its slice.
+pub fn blend_product<T: Real>(
+    factors: Factors<'_, T>,
+    destination: &mut [T],
+    stride: usize,
+    (keep, scale): (T, T),
+) {
+    factors.check(destination, stride);
+    T::run_tiles(Tiles { factors, destination, stride, blend: Some((keep, scale)) });
+}
+
+/// A checked product, handed to the vector code of a number type.
+pub struct Tiles<'a, T> {
+    factors: Factors<'a, T>,
+    destination: &'a mut [T],
+    stride: usize,
+    blend: Option<(T, T)>,
+}
+
+macro_rules! implement_tiles {
+    (
+        $run:ident, $number:ident, $vector:ident, $lanes:ident, $splat:ident, $multiply:ident,
+        $multiply_add:ident, $mask:ident, $load:ident, $store:ident, $index:ident
+    ) => {
+        pub(crate) fn $run(tiles: Tiles<'_, $number>) {
+            Arch::new().dispatch(tiles)
+        }
+
+        impl WithSimd for Tiles<'_, $number> {
+            type Output = ();
+
+            #[inline(always)]
+            fn with_simd<S: Simd>(mut self, simd: S) {
+                match self.factors.left_order.0 {
+                    Order::Rows => self.all_columns::<S, true>(simd),
+                    Order::Columns => self.all_columns::<S, false>(simd),
+                }
+            }
+        }
+
+        impl Tiles<'_, $number> {
+            #[inline(always)]
+            fn all_columns<S: Simd, const BY_ROWS: bool>(&mut self, simd: S) {
+                let (n, lanes) = (self.factors.shape.2, S::$lanes);
+                let mut column = 0;
+                while column < n {
+                    let left = n - column;
+                    if S::REGISTER_COUNT >= 32 && left >= 4 * lanes {
+                        self.panel::<S, BY_ROWS, 4>(simd, column, lanes);
+                        column += 4 * lanes;
+                    } else if left >= 2 * lanes {
+                        self.panel::<S, BY_ROWS, 2>(simd, column, lanes);
+                        column += 2 * lanes;
+                    } else {
+                        let valid = left.min(lanes);
+                        self.panel::<S, BY_ROWS, 1>(simd, column, valid);
+                        column += valid;
+                    }
+                }
+            }
+
+            /// All rows of `VECTORS` vectors of columns, the last of which has `valid` lanes.
+            #[inline(always)]
+            fn panel<S: Simd, const BY_ROWS: bool, const VECTORS: usize>(
+                &mut self,
+                simd: S,
+                column: usize,
+                valid: usize,
+            ) {
+                let m = self.factors.shape.0;
+                let mut row = 0;
+                while row < m {
+                    let left = m - row;
+                    // As many rows as leave registers for the right factor.
+                    row += if VECTORS <= 2 && S::REGISTER_COUNT >= 32 && left >= 8 {
+                        self.tile::<S, BY_ROWS, VECTORS, 8>(simd, row, column, valid)
+                    } else if left >= 6 {
+                        self.tile::<S, BY_ROWS, VECTORS, 6>(simd, row, column, valid)
+                    } else if left >= 4 {
+                        self.tile::<S, BY_ROWS, VECTORS, 4>(simd, row, column, valid)
+                    } else if left >= 2 {
+                        self.tile::<S, BY_ROWS, VECTORS, 2>(simd, row, column, valid)
+                    } else {
+                        self.tile::<S, BY_ROWS, VECTORS, 1>(simd, row, column, valid)
+                    };
+                }
+            }
+
+            /// One tile of the destination, held in registers; returns its number of rows.
+            #[inline(always)]
+            fn tile<S: Simd, const BY_ROWS: bool, const VECTORS: usize, const ROWS: usize>(
+                &mut self,
+                simd: S,
+                row: usize,
+                column: usize,
+                valid: usize,
+            ) -> usize {
+                let inner = self.factors.shape.1;
+                let (left_stride, right_stride) =
+                    (self.factors.left_order.1, self.factors.right_stride);
+                let (row_stride, inner_stride) =
+                    if BY_ROWS { (left_stride, 1) } else { (1, left_stride) };
+                // A vector that may be cut is alone in its tile.
+                let mask = simd.$mask(0, valid as $index);
+                let is_masked = VECTORS == 1;
+                // Safety: `check` has seen that all rows and columns of the shape lie inside the
+                // slices; `row + ROWS` and the columns of `valid` lanes do not leave the shape, and
+                // masked lanes are neither read nor written.
+                unsafe {
+                    let load = |from: *const $number| {
+                        if is_masked {
+                            simd.$load(mask, from)
+                        } else {
+                            from.cast::<S::$vector>().read_unaligned()
+                        }
+                    };
+                    let target = self.destination.as_mut_ptr().add(row * self.stride + column);
+                    let mut sums = [[simd.$splat(0.0); VECTORS]; ROWS];
+                    if self.blend.is_none() {
+                        for (index, sums) in sums.iter_mut().enumerate() {
+                            for (vector, sum) in sums.iter_mut().enumerate() {
+                                *sum = load(target.add(index * self.stride + vector * S::$lanes));
+                            }
+                        }
+                    }
+                    let mut left = self.factors.left.as_ptr().wrapping_add(row * row_stride);
+                    let mut right = self.factors.right.as_ptr().wrapping_add(column);
+                    for _ in 0..inner {
+                        let mut vectors = [simd.$splat(0.0); VECTORS];
+                        for (vector, value) in vectors.iter_mut().enumerate() {
+                            *value = load(right.wrapping_add(vector * S::$lanes));
+                        }
+                        for (index, sums) in sums.iter_mut().enumerate() {
+                            let factor = simd.$splat(*left.wrapping_add(index * row_stride));
+                            for (sum, &value) in sums.iter_mut().zip(&vectors) {
+                                *sum = simd.$multiply_add(factor, value, *sum);
+                            }
+                        }
+                        left = left.wrapping_add(inner_stride);
+                        right = right.wrapping_add(right_stride);
+                    }
+                    for (index, sums) in sums.iter().enumerate() {
+                        for (vector, &sum) in sums.iter().enumerate() {
+                            let to = target.add(index * self.stride + vector * S::$lanes);
+                            let result = match self.blend {
+                                None => sum,
+                                Some((keep, scale)) => simd.$multiply_add(
+                                    simd.$splat(scale),
+                                    sum,
+                                    simd.$multiply(simd.$splat(keep), load(to)),
+                                ),
+                            };
+                            if is_masked {
+                                simd.$store(mask, to, result);
+                            } else {
+                                to.cast::<S::$vector>().write_unaligned(result);
+                            }
+                        }
+                    }
+                }
+                ROWS
+            }
+        }
+    };
+}
+
+implement_tiles!(
+    run_tiles_f32,
+    f32,
+    f32s,
+    F32_LANES,
+    splat_f32s,
+    mul_f32s,
+    mul_add_f32s,
+    mask_between_m32s,
+    mask_load_ptr_f32s,
+    mask_store_ptr_f32s,
+    u32
+);
+implement_tiles!(
+    run_tiles_f64,
+    f64,
+    f64s,
+    F64_LANES,
+    splat_f64s,
+    mul_f64s,
+    mul_add_f64s,
+    mask_between_m64s,
+    mask_load_ptr_f64s,
+    mask_store_ptr_f64s,
+    u64
+);
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{Factors, Order, add_product, blend_product};
+    use crate::Real;
+
+    /// One entry, by the definition.
+    fn chain<T: Real>(start: T, pairs: impl Iterator<Item = (T, T)>) -> T {
+        pairs.fold(start, |sum, (left, right)| left.mul_add(right, sum))
+    }
+
+    fn entry<T: Real>(i: usize, j: usize, seed: usize) -> T {
+        T::from_f64(((i * 37 + j * 101 + seed * 7) % 197) as f64 / 31.0 - 3.0)
+    }
+
+    fn agrees<T: Real>((m, k, n): (usize, usize, usize), order: Order, gap: usize) {
+        let (rows, columns) = if order == Order::Rows { (m, k) } else { (k, m) };
+        let matrix = |rows: usize, columns: usize, seed: usize| -> Vec<T> {
+            let stride = columns + gap;
+            (0..rows * stride).map(|at| entry(at / stride, at % stride, seed)).collect()
+        };
+        let (left, right, before) = (matrix(rows, columns, 1), matrix(k, n, 2), matrix(m, n, 3));
+        let factors = Factors {
+            shape: (m, k, n),
+            left: &left,
+            left_order: (order, columns + gap),
+            right: &right,
+            right_stride: n + gap,
+        };
+        let (keep, scale) = (T::from_f64(0.9), T::from_f64(0.02));
+        let (mut added, mut blended) = (before.clone(), before.clone());
+        add_product(factors, &mut added, n + gap);
+        blend_product(factors, &mut blended, n + gap, (keep, scale));
+        let mut expected = (before.clone(), before.clone());
+        for i in 0..m {
+            for j in 0..n {
+                let pairs = || {
+                    (0..k).map(|l| match order {
+                        Order::Rows => (left[i * (k + gap) + l], right[l * (n + gap) + j]),
+                        Order::Columns => (left[l * (m + gap) + i], right[l * (n + gap) + j]),
+                    })
+                };
+                let at = i * (n + gap) + j;
+                expected.0[at] = chain(before[at], pairs());
+                expected.1[at] = scale.mul_add(chain(T::zero(), pairs()), keep * before[at]);
+            }
+        }
+        assert_eq!(added, expected.0, "add {m} {k} {n} {order:?}");
+        assert_eq!(blended, expected.1, "blend {m} {k} {n} {order:?}");
+    }
+
+    proptest! {
+        /// Bit for bit, and nothing beside the matrix is touched.
+        #[test]
+        fn every_entry_is_one_chain(
+            m in 0usize..23, k in 0usize..210, n in 0usize..140, gap in 0usize..3,
+        ) {
+            for order in [Order::Rows, Order::Columns] {
+                agrees::<f32>((m, k, n), order, gap);
+                agrees::<f64>((m, k, n), order, gap);
+            }
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "right factor is too short")]
+    fn a_short_slice_is_refused() {
+        let factors = Factors {
+            shape: (1, 2, 2),
+            left: &[1.0f32, 2.0],
+            left_order: (Order::Rows, 2),
+            right: &[1.0, 2.0, 3.0],
+            right_stride: 2,
+        };
+        add_product(factors, &mut [0.0; 2], 2);
+    }
+}

@@ -1,0 +1,220 @@
+//! Dense layers in two arrangements of the parameters.
+//!
+//! | arrangement | weights | products | for |
+//! |---|---|---|---|
+//! | [`Plain`] | as in the flat vector, `[out][in]` | the fastest for any shape | readings of one model |
+//! | [`Stacked`] | `[in][m][out]`, then `[m][in][out]` | chains, the same bits for any `m` | training |
+
+use attribench_core::{
+    DenseLayer, Real,
+    math::{Factors, Order, add_product, blend_product},
+};
+
+use crate::activation::each;
+
+/// What a tape asks of the dense layers of `m` models.
+///
+/// Values at a node are `[rows][m][width]`, those of the network's input `[rows][width]`.
+pub(crate) trait Dense<T> {
+    /// `y_j = x_j W_j^T + b_j` for each model `j`; `is_first` where all share the input.
+    fn forward(&self, layer: &DenseLayer, is_first: bool, input: &[T], output: &mut [T]);
+
+    /// `dx_j = delta_j W_j`.
+    fn backward(&mut self, layer: &DenseLayer, delta: &[T], at_input: &mut [T]);
+
+    /// `dW_j = delta_j^T x_j`, `db_j = sum of rows of delta_j`, where gradients are wanted.
+    ///
+    /// Called after `backward`, so that it may change the weights.
+    fn gradient(&mut self, layer: &DenseLayer, is_first: bool, input: &[T], delta: &[T]);
+}
+
+/// One model whose parameters lie as in the flat vector.
+pub(crate) struct Plain<'a, T> {
+    pub theta: &'a [T],
+    /// Takes the sum of gradients, where it is wanted.
+    pub gradient: Option<&'a mut [T]>,
+}
+
+impl<T: Real> Dense<T> for Plain<'_, T> {
+    fn forward(&self, layer: &DenseLayer, _is_first: bool, input: &[T], output: &mut [T]) {
+        let (inputs, outputs) = (layer.inputs, layer.outputs);
+        let rows = output.len() / outputs;
+        for row in output.chunks_exact_mut(outputs) {
+            row.copy_from_slice(&self.theta[layer.bias_offset..][..outputs]);
+        }
+        assert_eq!(input.len(), rows * inputs, "input of a dense layer");
+        let weight = &self.theta[layer.weight_offset..][..inputs * outputs];
+        // (rows, in) x (in, out) -> (rows, out); the lengths are checked above.
+        unsafe {
+            T::gemm(
+                (rows, inputs, outputs),
+                (output.as_mut_ptr(), outputs as isize, 1),
+                T::one(),
+                (input.as_ptr(), inputs as isize, 1),
+                (weight.as_ptr(), 1, inputs as isize),
+                T::one(),
+            );
+        }
+    }
+
+    fn backward(&mut self, layer: &DenseLayer, delta: &[T], at_input: &mut [T]) {
+        let (inputs, outputs) = (layer.inputs, layer.outputs);
+        let rows = delta.len() / outputs;
+        assert_eq!(at_input.len(), rows * inputs, "input of a dense layer");
+        let weight = &self.theta[layer.weight_offset..][..inputs * outputs];
+        // (rows, out) x (out, in) -> (rows, in); the lengths are checked above.
+        unsafe {
+            T::gemm(
+                (rows, outputs, inputs),
+                (at_input.as_mut_ptr(), inputs as isize, 1),
+                T::zero(),
+                (delta.as_ptr(), outputs as isize, 1),
+                (weight.as_ptr(), inputs as isize, 1),
+                T::one(),
+            );
+        }
+    }
+
+    fn gradient(&mut self, layer: &DenseLayer, _is_first: bool, input: &[T], delta: &[T]) {
+        let Some(gradient) = &mut self.gradient else { return };
+        let (inputs, outputs) = (layer.inputs, layer.outputs);
+        let rows = delta.len() / outputs;
+        assert_eq!(input.len(), rows * inputs, "input of a dense layer");
+        let weight = &mut gradient[layer.weight_offset..][..inputs * outputs];
+        // (out, rows) x (rows, in) -> (out, in); the lengths are checked above.
+        unsafe {
+            T::gemm(
+                (outputs, rows, inputs),
+                (weight.as_mut_ptr(), inputs as isize, 1),
+                T::one(),
+                (delta.as_ptr(), 1, outputs as isize),
+                (input.as_ptr(), inputs as isize, 1),
+                T::one(),
+            );
+        }
+        let bias = &mut gradient[layer.bias_offset..][..outputs];
+        for row in delta.chunks_exact(outputs) {
+            each(bias, row, |sum, value| sum + value);
+        }
+    }
+}
+
+/// Several models that train together.
+///
+/// The first layer's weights are `[in][m][out]`, so that all models are one wide product with the
+/// input that they share; those of later layers are `[m][in][out]`, and all biases `[m][out]`. Layers
+/// follow each other as in the flat vector, each `m` times as long.
+pub(crate) struct Stacked<'a, T> {
+    pub models: usize,
+    pub parameters: &'a [T],
+    /// Momenta, which take the place of gradients: `v <- keep v + scale sum`.
+    pub velocity: &'a mut [T],
+    pub keep: T,
+    pub scale: T,
+    /// Room for the transposed weight of a layer.
+    pub transposed: &'a mut Vec<T>,
+}
+
+/// Where `(layer, model, input, output)` lies in the parameters of a stack of `models`.
+pub(crate) fn stacked_weight(
+    layer: &DenseLayer,
+    (models, model): (usize, usize),
+    (input, output): (usize, usize),
+) -> usize {
+    let start = layer.weight_offset * models;
+    if layer.weight_offset == 0 {
+        start + (input * models + model) * layer.outputs + output
+    } else {
+        start + (model * layer.inputs + input) * layer.outputs + output
+    }
+}
+
+impl<T: Real> Dense<T> for Stacked<'_, T> {
+    fn forward(&self, layer: &DenseLayer, is_first: bool, input: &[T], output: &mut [T]) {
+        let (models, inputs, outputs) = (self.models, layer.inputs, layer.outputs);
+        let all = outputs * models;
+        let rows = output.len() / all;
+        let weight = &self.parameters[layer.weight_offset * models..][..inputs * all];
+        let bias = &self.parameters[layer.bias_offset * models..][..all];
+        for row in output.chunks_exact_mut(all) {
+            row.copy_from_slice(bias);
+        }
+        if is_first {
+            // (rows, in) x (in, m out) -> (rows, m out)
+            let factors = Factors {
+                shape: (rows, inputs, all),
+                left: input,
+                left_order: (Order::Rows, inputs),
+                right: weight,
+                right_stride: all,
+            };
+            add_product(factors, output, all);
+            return;
+        }
+        for model in 0..models {
+            // (rows, in) x (in, out) -> (rows, out)
+            let factors = Factors {
+                shape: (rows, inputs, outputs),
+                left: &input[model * inputs..],
+                left_order: (Order::Rows, inputs * models),
+                right: &weight[model * inputs * outputs..],
+                right_stride: outputs,
+            };
+            add_product(factors, &mut output[model * outputs..], all);
+        }
+    }
+
+    fn backward(&mut self, layer: &DenseLayer, delta: &[T], at_input: &mut [T]) {
+        let (models, inputs, outputs) = (self.models, layer.inputs, layer.outputs);
+        let rows = delta.len() / (outputs * models);
+        let weight = &self.parameters[layer.weight_offset * models..];
+        at_input.fill(T::zero());
+        self.transposed.resize(inputs * outputs, T::zero());
+        for (model, weight) in weight.chunks_exact(inputs * outputs).take(models).enumerate() {
+            for (input, row) in weight.chunks_exact(outputs).enumerate() {
+                for (output, &value) in row.iter().enumerate() {
+                    self.transposed[output * inputs + input] = value;
+                }
+            }
+            // (rows, out) x (out, in) -> (rows, in)
+            let factors = Factors {
+                shape: (rows, outputs, inputs),
+                left: &delta[model * outputs..],
+                left_order: (Order::Rows, outputs * models),
+                right: self.transposed,
+                right_stride: inputs,
+            };
+            add_product(factors, &mut at_input[model * inputs..], inputs * models);
+        }
+    }
+
+    fn gradient(&mut self, layer: &DenseLayer, is_first: bool, input: &[T], delta: &[T]) {
+        let (models, inputs, outputs) = (self.models, layer.inputs, layer.outputs);
+        let all = outputs * models;
+        let rows = delta.len() / all;
+        let blend = (self.keep, self.scale);
+        let weight = &mut self.velocity[layer.weight_offset * models..][..inputs * all];
+        // All models are one product with the input that they share, or one product each.
+        let products = if is_first { 1 } else { models };
+        let columns = all / products;
+        for model in 0..products {
+            // (in, rows) x (rows, columns) -> (in, columns)
+            let factors = Factors {
+                shape: (inputs, rows, columns),
+                left: &input[model * inputs..],
+                left_order: (Order::Columns, inputs * products),
+                right: &delta[model * columns..],
+                right_stride: all,
+            };
+            blend_product(factors, &mut weight[model * inputs * columns..], columns, blend);
+        }
+        let bias = &mut self.velocity[layer.bias_offset * models..][..all];
+        let (keep, scale) = blend;
+        for value in bias.iter_mut() {
+            *value *= keep;
+        }
+        for row in delta.chunks_exact(all) {
+            each(bias, row, |sum, value| sum + scale * value);
+        }
+    }
+}
