@@ -28,8 +28,8 @@ pub use estimate::Estimate;
 pub use examples::{Examples, Labels};
 pub use meter::{Cost, Meter};
 pub use method::{
-    Context, ErasedMethod, FitReal, Method, MethodEntry, MethodError, MethodInfo, ParameterError,
-    Queries, Scorer,
+    Account, Context, ErasedMethod, FitReal, Method, MethodEntry, MethodError, MethodInfo,
+    ParameterError, Queries, Scorer,
 };
 pub use model::{
     AnyModel, Captures, Curvature, DenseLayer, LayerCapture, Layout, Model, ModelEntry, Stack,

@@ -4,7 +4,7 @@ mod product;
 
 use ndarray::{Array2, ArrayView2, ArrayViewMut2};
 
-pub use product::{Factors, Order, Tiles, add_product, blend_product};
+pub use product::{Descent, Factors, Order, Tiles, add_product, descend_product};
 pub(crate) use product::{run_tiles_f32, run_tiles_f64};
 
 use crate::Real;

@@ -143,6 +143,21 @@ pub trait Scorer<T: Real> {
     /// # Errors
     /// When the method fails on these queries.
     fn score(&mut self, queries: &Queries<T>) -> Result<Scores, MethodError>;
+
+    /// What the scores of the last call leave to accounts that no training example owns, for
+    /// methods that keep books.
+    fn accounts(&self) -> Vec<Account> {
+        Vec::new()
+    }
+}
+
+/// An entry of a method's books that belongs to no training example.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Account {
+    /// Name, in kebab-case: `gain`, `weight-decay`, `rounding`.
+    pub name: &'static str,
+    /// Amount by query, in the unit of the utility.
+    pub per_query: Vec<f64>,
 }
 
 mod sealed {

@@ -22,13 +22,15 @@ pub fn vectorized<R>(work: impl FnOnce() -> R) -> R {
 }
 
 /// `exp(x)` in `f32`: `2^n * p(r)` with `x = n ln 2 + r`, `|r| <= ln(2)/2` (Cody and Waite's
-/// reduction, Taylor series to the sixth power: its remainder is below 1.2e-7 relative... the next
-/// term, `r^7/5040`, is at most 1.2e-7 of one).
+/// reduction), and `p` the Taylor series to the seventh power, whose remainder is below 6e-9.
 #[inline(always)]
 fn exp_one(x: f32) -> f32 {
-    // Beyond these the result is infinite or zero; the clamp keeps the exponent bits in range.
+    // Keeps the exponent in range: results saturate near 1.2e-38 and 2.4e38. NaN stays NaN.
     let clamped = x.clamp(-87.336_54, 88.376_26);
-    let n = (clamped * std::f32::consts::LOG2_E + 12_582_912.0) - 12_582_912.0;
+    // Adding 1.5 * 2^23 rounds to the nearest integer, which then stands in the lowest bits. A
+    // conversion to an integer would saturate, one lane at a time.
+    let shifted = clamped * std::f32::consts::LOG2_E + 12_582_912.0;
+    let n = shifted - 12_582_912.0;
     let r = (clamped - n * 0.693_359_4) - n * -2.121_944_4e-4;
     let p = 1.0 / 5040.0;
     let p = p * r + 1.0 / 720.0;
@@ -37,7 +39,7 @@ fn exp_one(x: f32) -> f32 {
     let p = p * r + 1.0 / 6.0;
     let p = p * r + 0.5;
     let p = (p * r) * r + r + 1.0;
-    let scale = f32::from_bits(((n as i32 + 127) as u32) << 23);
+    let scale = f32::from_bits((shifted.to_bits() << 23).wrapping_add(127 << 23));
     p * scale
 }
 
@@ -46,7 +48,9 @@ fn exp_one(x: f32) -> f32 {
 #[inline(always)]
 fn tanh_one(x: f32) -> f32 {
     let magnitude = x.abs();
-    let far = 1.0 - 2.0 / (exp_one(2.0 * magnitude.min(10.0)) + 1.0);
+    // Not `min`, which would turn NaN into a number.
+    let bounded = if magnitude > 10.0 { 10.0 } else { magnitude };
+    let far = 1.0 - 2.0 / (exp_one(2.0 * bounded) + 1.0);
     let square = x * x;
     // Taylor series of tanh(x)/x to x^14: the remainder is below 1e-8 for |x| < 0.5.
     let near = -929_569.0 / 638_512_875.0;
@@ -124,5 +128,13 @@ mod tests {
         let mut exp = [-200.0];
         exp_f32(&mut exp);
         assert!(exp[0] < 1.3e-38);
+    }
+
+    #[test]
+    fn what_is_not_a_number_stays_so() {
+        let (mut tanh, mut exp) = ([f32::NAN; 3], [f32::NAN; 3]);
+        tanh_f32(&mut tanh);
+        exp_f32(&mut exp);
+        assert!(tanh.iter().chain(&exp).all(|value| value.is_nan()));
     }
 }

@@ -1,1 +1,19 @@
-//! attribench-engine
+//! From a specification to rows: training, retraining, scoring, measuring, all by registries that
+//! are handed in.
+
+pub mod diagnostics;
+pub mod expectation;
+pub mod measure;
+pub mod metrics;
+pub mod pipeline;
+pub mod plan;
+pub mod progress;
+pub mod retrain;
+pub mod scoring;
+pub mod spec;
+pub mod statistics;
+pub mod store;
+pub mod trace;
+pub mod training;
+pub mod treasury;
+pub mod truths;

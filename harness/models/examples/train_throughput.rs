@@ -3,6 +3,8 @@
 //! Every figure is for one model and one step of 50 rows with momentum and weight decay, alone and
 //! in a stack, with all weights 1 and with a random half of the training set at weight 0. The speed
 //! of a large matrix product in the same run says what the machine could have done.
+//!
+//! An argument restricts the run to the models whose name contains it.
 
 use std::time::Instant;
 
@@ -92,6 +94,7 @@ fn product_operations(widths: &[usize]) -> f64 {
 }
 
 fn main() {
+    let wanted = std::env::args().nth(1).unwrap_or_default();
     let peak = product_speed();
     let models: [(&str, &[usize]); 3] = [
         ("mlp 784-128-64-10", &[784, 128, 64, 10]),
@@ -99,7 +102,7 @@ fn main() {
         ("softmax regression 784-10", &[784, 10]),
     ];
     let mut results: Vec<Value> = Vec::new();
-    for (name, widths) in models {
+    for (name, widths) in models.into_iter().filter(|(name, _)| name.contains(&wanted)) {
         let network = Network::dense(widths, Activation::Tanh);
         let best = <Network as Model<f32>>::stack_width(&network);
         let mut stack_widths = vec![1, best];

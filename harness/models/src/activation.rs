@@ -51,7 +51,7 @@ impl Activation {
                 gelu_inner(first);
                 T::tanh_in_place(first);
                 // With u = scale (x + cubic x^3): y' = (1 + tanh u) / 2 + x/2 (1 - tanh(u)^2) u'.
-                each(first, inputs, |t, x| {
+                each(first, inputs, move |t, x| {
                     let inner = scale * (T::one() + cubic * x * x);
                     T::HALF * (T::one() + t) + T::HALF * x * (T::one() - t * t) * inner
                 });
@@ -70,7 +70,7 @@ impl Activation {
             // d2/dx2 tanh x = -2 tanh x (1 - tanh(x)^2)
             Self::Tanh => {
                 second.copy_from_slice(outputs);
-                each(second, inputs, |y, _| -(two * y * (T::one() - y * y)));
+                each(second, inputs, move |y, _| -(two * y * (T::one() - y * y)));
             }
             Self::Gelu => {
                 let (scale, cubic) = (T::from_f64(GELU_SCALE), T::from_f64(3.0 * GELU_CUBIC));
@@ -78,7 +78,7 @@ impl Activation {
                 gelu_inner(second);
                 T::tanh_in_place(second);
                 // y'' = s u' - x s t u'^2 + x/2 s u'' with s = 1 - t^2 and u'' = 2 scale cubic x.
-                each(second, inputs, |t, x| {
+                each(second, inputs, move |t, x| {
                     let slope = T::one() - t * t;
                     let inner = scale * (T::one() + cubic * x * x);
                     slope * inner - x * slope * t * inner * inner + x * slope * scale * cubic * x
@@ -94,7 +94,7 @@ fn gelu_inner<T: Real>(values: &mut [T]) {
     let (scale, cubic) = (T::from_f64(GELU_SCALE), T::from_f64(GELU_CUBIC));
     vectorized(
         #[inline(always)]
-        || {
+        move || {
             for value in values {
                 let x = *value;
                 *value = scale * (x + cubic * x * x * x);
@@ -103,12 +103,13 @@ fn gelu_inner<T: Real>(values: &mut [T]) {
     );
 }
 
-/// `left[i] = function(left[i], right[i])`, as vector code.
+/// `left[i] = function(left[i], right[i])`, as vector code where `function` owns what it uses: behind
+/// a reference the compiler must expect that writing to `left` changes it.
 #[inline(always)]
 pub(crate) fn each<T: Real>(left: &mut [T], right: &[T], function: impl Fn(T, T) -> T) {
     vectorized(
         #[inline(always)]
-        || {
+        move || {
             for (left, &right) in left.iter_mut().zip(right) {
                 *left = function(*left, right);
             }

@@ -7,7 +7,7 @@
 
 use attribench_core::{
     DenseLayer, Real,
-    math::{Factors, Order, add_product, blend_product},
+    math::{Descent, Factors, Order, add_product, descend_product},
 };
 
 use crate::activation::each;
@@ -106,11 +106,10 @@ impl<T: Real> Dense<T> for Plain<'_, T> {
 /// follow each other as in the flat vector, each `m` times as long.
 pub(crate) struct Stacked<'a, T> {
     pub models: usize,
-    pub parameters: &'a [T],
-    /// Momenta, which take the place of gradients: `v <- keep v + scale sum`.
+    pub parameters: &'a mut [T],
+    /// Momenta, which take the place of gradients.
     pub velocity: &'a mut [T],
-    pub keep: T,
-    pub scale: T,
+    pub descent: Descent<T>,
     /// Room for the transposed weight of a layer.
     pub transposed: &'a mut Vec<T>,
 }
@@ -171,11 +170,7 @@ impl<T: Real> Dense<T> for Stacked<'_, T> {
         at_input.fill(T::zero());
         self.transposed.resize(inputs * outputs, T::zero());
         for (model, weight) in weight.chunks_exact(inputs * outputs).take(models).enumerate() {
-            for (input, row) in weight.chunks_exact(outputs).enumerate() {
-                for (output, &value) in row.iter().enumerate() {
-                    self.transposed[output * inputs + input] = value;
-                }
-            }
+            transpose(weight, outputs, self.transposed);
             // (rows, out) x (out, in) -> (rows, in)
             let factors = Factors {
                 shape: (rows, outputs, inputs),
@@ -188,12 +183,14 @@ impl<T: Real> Dense<T> for Stacked<'_, T> {
         }
     }
 
+    /// Takes the step of descent as the gradient appears.
     fn gradient(&mut self, layer: &DenseLayer, is_first: bool, input: &[T], delta: &[T]) {
         let (models, inputs, outputs) = (self.models, layer.inputs, layer.outputs);
         let all = outputs * models;
         let rows = delta.len() / all;
-        let blend = (self.keep, self.scale);
-        let weight = &mut self.velocity[layer.weight_offset * models..][..inputs * all];
+        let weights = layer.weight_offset * models..layer.bias_offset * models;
+        let (velocity, parameters) =
+            (&mut self.velocity[weights.clone()], &mut self.parameters[weights]);
         // All models are one product with the input that they share, or one product each.
         let products = if is_first { 1 } else { models };
         let columns = all / products;
@@ -201,20 +198,42 @@ impl<T: Real> Dense<T> for Stacked<'_, T> {
             // (in, rows) x (rows, columns) -> (in, columns)
             let factors = Factors {
                 shape: (inputs, rows, columns),
-                left: &input[model * inputs..],
+                left: input.get(model * inputs..).unwrap_or_default(),
                 left_order: (Order::Columns, inputs * products),
-                right: &delta[model * columns..],
+                right: delta.get(model * columns..).unwrap_or_default(),
                 right_stride: all,
             };
-            blend_product(factors, &mut weight[model * inputs * columns..], columns, blend);
+            let own = model * inputs * columns;
+            let (velocity, parameters) = (&mut velocity[own..], &mut parameters[own..]);
+            descend_product(factors, velocity, parameters, columns, self.descent);
         }
-        let bias = &mut self.velocity[layer.bias_offset * models..][..all];
-        let (keep, scale) = blend;
-        for value in bias.iter_mut() {
-            *value *= keep;
-        }
-        for row in delta.chunks_exact(all) {
-            each(bias, row, |sum, value| sum + scale * value);
+        // The bias is a weight whose input is always 1.
+        let biases = layer.bias_offset * models..layer.bias_offset * models + all;
+        let ones = vec![T::one(); rows];
+        let factors = Factors {
+            shape: (1, rows, all),
+            left: &ones,
+            left_order: (Order::Rows, rows),
+            right: delta,
+            right_stride: all,
+        };
+        let (velocity, parameters) =
+            (&mut self.velocity[biases.clone()], &mut self.parameters[biases]);
+        descend_product(factors, velocity, parameters, all, self.descent);
+    }
+}
+
+/// Writes the transpose of a matrix with `columns` columns.
+fn transpose<T: Real>(matrix: &[T], columns: usize, transposed: &mut [T]) {
+    /// Rows read side by side, so that what is written lies together.
+    const ROWS: usize = 16;
+    let rows = matrix.len() / columns;
+    for (block, matrix) in matrix.chunks(ROWS * columns).enumerate() {
+        let length = matrix.len() / columns;
+        for (column, to) in transposed.chunks_exact_mut(rows).enumerate() {
+            for (row, value) in to[block * ROWS..][..length].iter_mut().enumerate() {
+                *value = matrix[row * columns + column];
+            }
         }
     }
 }

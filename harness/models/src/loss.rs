@@ -75,48 +75,63 @@ const SIDE_BY_SIDE: usize = 16;
 fn softmax_rows<T: Real>(logits: &mut [T], classes: usize) {
     let mut lanes = vec![[T::zero(); SIDE_BY_SIDE]; classes];
     for block in logits.chunks_mut(classes * SIDE_BY_SIDE) {
-        vectorized(
-            #[inline(always)]
-            || {
-                for (lane, row) in block.chunks_exact(classes).enumerate() {
-                    for (values, &logit) in lanes.iter_mut().zip(row) {
-                        values[lane] = logit;
-                    }
-                }
-                let mut top = lanes[0];
-                for values in &lanes[1..] {
-                    for (top, &value) in top.iter_mut().zip(values) {
-                        *top = T::max(*top, value);
-                    }
-                }
-                for values in &mut lanes {
-                    for (value, &top) in values.iter_mut().zip(&top) {
-                        *value -= top;
-                    }
-                }
-            },
-        );
+        for (lane, row) in block.chunks_exact(classes).enumerate() {
+            for (values, &logit) in lanes.iter_mut().zip(row) {
+                values[lane] = logit;
+            }
+        }
+        subtract_largest(&mut lanes);
         T::exp_in_place(lanes.as_flattened_mut());
-        vectorized(
-            #[inline(always)]
-            || {
-                let mut scale = [T::zero(); SIDE_BY_SIDE];
-                for values in &lanes {
-                    for (sum, &value) in scale.iter_mut().zip(values) {
-                        *sum += value;
-                    }
-                }
-                for sum in &mut scale {
-                    *sum = T::one() / *sum;
-                }
-                for (lane, row) in block.chunks_exact_mut(classes).enumerate() {
-                    for (value, values) in row.iter_mut().zip(&lanes) {
-                        *value = values[lane] * scale[lane];
-                    }
-                }
-            },
-        );
+        divide_by_sum(&mut lanes);
+        for (lane, row) in block.chunks_exact_mut(classes).enumerate() {
+            for (value, values) in row.iter_mut().zip(&lanes) {
+                *value = values[lane];
+            }
+        }
     }
+}
+
+/// Subtracts from every lane the largest of its values.
+fn subtract_largest<T: Real>(lanes: &mut [[T; SIDE_BY_SIDE]]) {
+    vectorized(
+        #[inline(always)]
+        move || {
+            let mut top = lanes[0];
+            for values in &lanes[1..] {
+                for (top, &value) in top.iter_mut().zip(values) {
+                    *top = if value > *top { value } else { *top };
+                }
+            }
+            for values in lanes {
+                for (value, &top) in values.iter_mut().zip(&top) {
+                    *value -= top;
+                }
+            }
+        },
+    );
+}
+
+/// Divides every lane by the sum of its values.
+fn divide_by_sum<T: Real>(lanes: &mut [[T; SIDE_BY_SIDE]]) {
+    vectorized(
+        #[inline(always)]
+        move || {
+            let mut scale = [T::zero(); SIDE_BY_SIDE];
+            for values in &*lanes {
+                for (sum, &value) in scale.iter_mut().zip(values) {
+                    *sum += value;
+                }
+            }
+            for sum in &mut scale {
+                *sum = T::one() / *sum;
+            }
+            for values in lanes {
+                for (value, &scale) in values.iter_mut().zip(&scale) {
+                    *value *= scale;
+                }
+            }
+        },
+    );
 }
 
 /// [`output_gradient`] of every row, `models` blocks a row; `labels[label_of(row)]` belongs to `row`.

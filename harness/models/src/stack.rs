@@ -1,7 +1,7 @@
 //! Training steps of several models at once, in buffers that are used again.
 
 use attribench_core::{
-    Captures, Examples, Labels, Model, Quantity, Real, Stack, StepSize, vector::vectorized,
+    Captures, Examples, Labels, Model, Quantity, Real, Stack, StepSize, math::Descent,
 };
 
 use crate::{
@@ -95,8 +95,8 @@ fn weigh_output_gradients<T: Real>(
     weights: &[&[T]],
 ) {
     let models = weights.len();
+    let classes = tape.width(tape.len() - 1);
     let gradients = tape.output_gradient();
-    let classes = gradients.len() / (present.len() * models);
     let label_of = |row: usize| rows[present[row]];
     loss::output_gradients(gradients, classes, Quantity::Loss, labels, models, label_of);
     for (block, &position) in gradients.chunks_exact_mut(classes * models).zip(present) {
@@ -141,31 +141,24 @@ impl<T: Real> Stack<T> for NetworkStack<T> {
         self.present.extend((0..rows.len()).filter(is_present));
         self.weights.clear();
         self.weights.extend(self.present.iter().map(|&position| weights[0][position]));
-        let momentum = T::from_f64(size.momentum);
-        if self.present.is_empty() {
-            for value in &mut self.velocity {
-                *value *= momentum;
-            }
-        } else {
-            self.gather(train, rows);
-            let mut dense = Stacked {
-                models: self.width,
-                parameters: &self.parameters,
-                // The momentum takes the place of a gradient buffer: v <- mu v + (1/B) sum.
-                velocity: &mut self.velocity,
-                keep: momentum,
+        self.gather(train, rows);
+        let mut dense = Stacked {
+            models: self.width,
+            parameters: &mut self.parameters,
+            velocity: &mut self.velocity,
+            descent: Descent {
+                momentum: T::from_f64(size.momentum),
                 scale: T::from_f64(1.0 / size.batch_size as f64),
-                transposed: &mut self.transposed,
-            };
-            let layout = <Network as Model<T>>::layout(&self.network);
-            self.tape.forward(self.network.ops(), layout, &dense);
-            let (tape, labels) = (&mut self.tape, train.labels());
-            weigh_output_gradients(tape, labels, rows, &self.present, weights);
-            self.tape.backward(self.network.ops(), layout, &mut dense);
-        }
-        let learning_rate = T::from_f64(size.learning_rate);
-        let weight_decay = T::from_f64(size.weight_decay);
-        descend(&mut self.parameters, &mut self.velocity, learning_rate, weight_decay);
+                weight_decay: T::from_f64(size.weight_decay),
+                learning_rate: T::from_f64(size.learning_rate),
+            },
+            transposed: &mut self.transposed,
+        };
+        let layout = <Network as Model<T>>::layout(&self.network);
+        self.tape.forward(self.network.ops(), layout, &dense);
+        let (tape, labels) = (&mut self.tape, train.labels());
+        weigh_output_gradients(tape, labels, rows, &self.present, weights);
+        self.tape.backward(self.network.ops(), layout, &mut dense);
     }
 
     fn captures(&self) -> Captures<T> {
@@ -197,18 +190,4 @@ fn spread<T: Real>(
         full.row_mut(position).assign(&row);
     }
     full
-}
-
-/// `v <- v + gamma theta; theta <- theta - eta v`, in one pass over memory.
-fn descend<T: Real>(parameters: &mut [T], velocity: &mut [T], learning_rate: T, weight_decay: T) {
-    vectorized(
-        #[inline(always)]
-        || {
-            for (theta, v) in parameters.iter_mut().zip(velocity.iter_mut()) {
-                let moved = *v + weight_decay * *theta;
-                *v = moved;
-                *theta -= learning_rate * moved;
-            }
-        },
-    );
 }

@@ -50,6 +50,11 @@ impl<T: Real> Tape<T> {
         &self.gradients[node]
     }
 
+    /// Number of nodes.
+    pub(crate) fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
     pub(crate) fn width(&self, node: usize) -> usize {
         self.widths[node]
     }

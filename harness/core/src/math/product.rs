@@ -77,33 +77,63 @@ pub fn add_product<T: Real>(factors: Factors<'_, T>, destination: &mut [T], stri
                 right: &factors.right[start * factors.right_stride..],
                 ..factors
             };
-            T::run_tiles(Tiles { factors: part, destination, stride, blend: None });
+            T::run_tiles(Tiles { factors: part, destination, stride, finish: None });
         }
     }
 }
 
-/// `destination = keep * destination + scale * (left * right)`: the chains begin at zero.
+/// Constants of a step of momentum descent, in the number type of the run.
+#[derive(Clone, Copy, Debug)]
+pub struct Descent<T> {
+    /// What is kept of the velocity, `mu`.
+    pub momentum: T,
+    /// Factor of the sum of gradients, `1 / B`.
+    pub scale: T,
+    /// Coupled weight decay, `gamma`.
+    pub weight_decay: T,
+    /// Learning rate, `eta`.
+    pub learning_rate: T,
+}
+
+impl<T: Real> Descent<T> {
+    /// Velocity and parameter after a step on the sum of gradients `sum`:
+    /// `v <- mu v + scale sum + gamma theta; theta <- theta - eta v`.
+    #[inline(always)]
+    pub fn step(&self, sum: T, velocity: T, parameter: T) -> (T, T) {
+        let velocity = self.scale.mul_add(sum, self.momentum * velocity);
+        let velocity = self.weight_decay.mul_add(parameter, velocity);
+        (velocity, (-self.learning_rate).mul_add(velocity, parameter))
+    }
+}
+
+/// A step of descent on the gradient `left * right`, whose chains begin at zero.
 ///
-/// Rows of the destination lie `stride` apart.
+/// Velocity and parameters are matrices of the product's shape with rows `stride` apart, and are
+/// read and written once, tile by tile, as the gradient comes out of the registers.
 ///
 /// # Panics
 /// When an entry lies outside its slice.
-pub fn blend_product<T: Real>(
+pub fn descend_product<T: Real>(
     factors: Factors<'_, T>,
-    destination: &mut [T],
+    velocity: &mut [T],
+    parameters: &mut [T],
     stride: usize,
-    (keep, scale): (T, T),
+    descent: Descent<T>,
 ) {
-    factors.check(destination, stride);
-    T::run_tiles(Tiles { factors, destination, stride, blend: Some((keep, scale)) });
+    factors.check(velocity, stride);
+    factors.check(parameters, stride);
+    let finish = Some((descent, parameters));
+    T::run_tiles(Tiles { factors, destination: velocity, stride, finish });
 }
 
 /// A checked product, handed to the vector code of a number type.
 pub struct Tiles<'a, T> {
     factors: Factors<'a, T>,
+    /// Where the chains begin and end, or the velocity of a descent.
     destination: &'a mut [T],
     stride: usize,
-    blend: Option<(T, T)>,
+    /// The descent that the product is the gradient of, and its parameters.
+    finish: Option<(Descent<T>, &'a mut [T])>,
 }
 
 macro_rules! implement_tiles {
@@ -190,7 +220,7 @@ macro_rules! implement_tiles {
                 let (row_stride, inner_stride) =
                     if BY_ROWS { (left_stride, 1) } else { (1, left_stride) };
                 // A vector that may be cut is alone in its tile.
-                let mask = simd.$mask(0, valid as $index);
+                let mask = simd.$mask(0, valid as $index).mask().into();
                 let is_masked = VECTORS == 1;
                 // Safety: `check` has seen that all rows and columns of the shape lie inside the
                 // slices; `row + ROWS` and the columns of `valid` lanes do not leave the shape, and
@@ -203,12 +233,22 @@ macro_rules! implement_tiles {
                             from.cast::<S::$vector>().read_unaligned()
                         }
                     };
-                    let target = self.destination.as_mut_ptr().add(row * self.stride + column);
+                    let store = |to: *mut $number, value: S::$vector| {
+                        if is_masked {
+                            simd.$store(mask, to, value);
+                        } else {
+                            to.cast::<S::$vector>().write_unaligned(value);
+                        }
+                    };
+                    let place = |index: usize, vector: usize| {
+                        (row + index) * self.stride + column + vector * S::$lanes
+                    };
+                    let target = self.destination.as_mut_ptr();
                     let mut sums = [[simd.$splat(0.0); VECTORS]; ROWS];
-                    if self.blend.is_none() {
+                    if self.finish.is_none() {
                         for (index, sums) in sums.iter_mut().enumerate() {
                             for (vector, sum) in sums.iter_mut().enumerate() {
-                                *sum = load(target.add(index * self.stride + vector * S::$lanes));
+                                *sum = load(target.add(place(index, vector)));
                             }
                         }
                     }
@@ -230,20 +270,21 @@ macro_rules! implement_tiles {
                     }
                     for (index, sums) in sums.iter().enumerate() {
                         for (vector, &sum) in sums.iter().enumerate() {
-                            let to = target.add(index * self.stride + vector * S::$lanes);
-                            let result = match self.blend {
-                                None => sum,
-                                Some((keep, scale)) => simd.$multiply_add(
-                                    simd.$splat(scale),
-                                    sum,
-                                    simd.$multiply(simd.$splat(keep), load(to)),
-                                ),
+                            let to = target.add(place(index, vector));
+                            let Some((descent, parameters)) = &mut self.finish else {
+                                store(to, sum);
+                                continue;
                             };
-                            if is_masked {
-                                simd.$store(mask, to, result);
-                            } else {
-                                to.cast::<S::$vector>().write_unaligned(result);
-                            }
+                            // The operations of `Descent::step`.
+                            let parameter = parameters.as_mut_ptr().add(place(index, vector));
+                            let theta = load(parameter);
+                            let kept = simd.$multiply(simd.$splat(descent.momentum), load(to));
+                            let moved = simd.$multiply_add(simd.$splat(descent.scale), sum, kept);
+                            let decay = simd.$splat(descent.weight_decay);
+                            let moved = simd.$multiply_add(decay, theta, moved);
+                            store(to, moved);
+                            let back = simd.$splat(-descent.learning_rate);
+                            store(parameter, simd.$multiply_add(back, moved, theta));
                         }
                     }
                 }
@@ -284,7 +325,7 @@ implement_tiles!(
 mod tests {
     use proptest::prelude::*;
 
-    use super::{Factors, Order, add_product, blend_product};
+    use super::{Descent, Factors, Order, add_product, descend_product};
     use crate::Real;
 
     /// One entry, by the definition.
@@ -310,11 +351,18 @@ mod tests {
             right: &right,
             right_stride: n + gap,
         };
-        let (keep, scale) = (T::from_f64(0.9), T::from_f64(0.02));
-        let (mut added, mut blended) = (before.clone(), before.clone());
+        let descent = Descent {
+            momentum: T::from_f64(0.9),
+            scale: T::from_f64(0.02),
+            weight_decay: T::from_f64(1e-3),
+            learning_rate: T::from_f64(0.1),
+        };
+        let theta = matrix(m, n, 4);
+        let (mut added, mut velocity, mut parameters) =
+            (before.clone(), before.clone(), theta.clone());
         add_product(factors, &mut added, n + gap);
-        blend_product(factors, &mut blended, n + gap, (keep, scale));
-        let mut expected = (before.clone(), before.clone());
+        descend_product(factors, &mut velocity, &mut parameters, n + gap, descent);
+        let (mut sums, mut moved) = (before.clone(), (before.clone(), theta.clone()));
         for i in 0..m {
             for j in 0..n {
                 let pairs = || {
@@ -324,12 +372,13 @@ mod tests {
                     })
                 };
                 let at = i * (n + gap) + j;
-                expected.0[at] = chain(before[at], pairs());
-                expected.1[at] = scale.mul_add(chain(T::zero(), pairs()), keep * before[at]);
+                sums[at] = chain(before[at], pairs());
+                (moved.0[at], moved.1[at]) =
+                    descent.step(chain(T::zero(), pairs()), before[at], theta[at]);
             }
         }
-        assert_eq!(added, expected.0, "add {m} {k} {n} {order:?}");
-        assert_eq!(blended, expected.1, "blend {m} {k} {n} {order:?}");
+        assert_eq!(added, sums, "sum {m} {k} {n} {order:?}");
+        assert_eq!((velocity, parameters), moved, "descent {m} {k} {n} {order:?}");
     }
 
     proptest! {

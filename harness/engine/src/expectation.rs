@@ -1,0 +1,179 @@
+//! Conditions of a specification, checked against the rows after the run.
+
+use attribench_core::{Estimate, Row, Verdict};
+
+/// What a method or a truth may be asked for in a condition.
+pub const METRICS: &[&str] = &[
+    "calibration-r2",
+    "calibration-slope",
+    "contributor-pearson",
+    "contributor-spearman",
+    "curvature-products",
+    "gradients",
+    "largest-underpayment",
+    "lds",
+    "lds-ceiling",
+    "ledger-residual",
+    "loo-pearson",
+    "loo-spearman",
+    "mislabel-ap",
+    "mislabel-auc",
+    "mispaid-share",
+    "mispaid-tokens",
+    "payout-rank-correlation",
+    "query-accuracy",
+    "sign-agreement",
+];
+
+#[derive(Clone, Debug, PartialEq)]
+enum Term {
+    Number(f64),
+    Metric { metric: String, method: String },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Comparison {
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+}
+
+/// `term < term`, where a term is a number or `metric(method)`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Condition {
+    text: String,
+    left: Term,
+    comparison: Comparison,
+    right: Term,
+}
+
+const COMPARISONS: [(&str, Comparison); 4] = [
+    ("<=", Comparison::LessOrEqual),
+    (">=", Comparison::GreaterOrEqual),
+    ("<", Comparison::Less),
+    (">", Comparison::Greater),
+];
+
+impl Condition {
+    /// Reads a condition; `methods` are the labels that it may name, besides `truth` and `run`.
+    ///
+    /// # Errors
+    /// What cannot be read or is not known, with what is known.
+    pub fn parse(text: &str, methods: &[&str]) -> Result<Self, String> {
+        let (sign, comparison) = COMPARISONS
+            .into_iter()
+            .find(|(sign, _)| text.contains(sign))
+            .ok_or_else(|| {
+                format!("`{text}` compares nothing\nhint: write `lds(a) > lds(b)` or `lds(a) > 0.2`")
+            })?;
+        let (left, right) = text.split_once(sign).expect("the sign was found");
+        Ok(Self {
+            text: text.to_owned(),
+            left: Term::parse(left.trim(), methods)?,
+            comparison,
+            right: Term::parse(right.trim(), methods)?,
+        })
+    }
+
+    /// Whether the condition holds for these rows, with the figures that decide.
+    pub fn check(&self, rows: &[Row]) -> Verdict {
+        let (left, right) = (self.left.value(rows), self.right.value(rows));
+        let held = match (&left, &right) {
+            (Some(left), Some(right)) => match self.comparison {
+                Comparison::Less => left.point() < right.point(),
+                Comparison::LessOrEqual => left.point() <= right.point(),
+                Comparison::Greater => left.point() > right.point(),
+                Comparison::GreaterOrEqual => left.point() >= right.point(),
+            },
+            _ => false,
+        };
+        let say = |value: &Option<Estimate>| match value {
+            Some(value) => value.to_string(),
+            None => "no such row".to_owned(),
+        };
+        let evidence = format!("{} against {}", say(&left), say(&right));
+        Verdict { condition: self.text.clone(), held, evidence }
+    }
+}
+
+impl Term {
+    fn parse(text: &str, methods: &[&str]) -> Result<Self, String> {
+        if let Ok(number) = text.parse::<f64>() {
+            return Ok(Self::Number(number));
+        }
+        let (metric, rest) = text
+            .split_once('(')
+            .ok_or_else(|| format!("`{text}` is neither a number nor `metric(method)`"))?;
+        let method = rest
+            .strip_suffix(')')
+            .ok_or_else(|| format!("`{text}` lacks its closing parenthesis"))?
+            .trim();
+        if !METRICS.contains(&metric) {
+            return Err(format!("unknown metric `{metric}` (known: {})", METRICS.join(", ")));
+        }
+        if !["truth", "run"].contains(&method) && !methods.contains(&method) {
+            return Err(format!(
+                "`{text}` names no method of this experiment (known: {}, truth, run)",
+                methods.join(", ")
+            ));
+        }
+        Ok(Self::Metric { metric: metric.to_owned(), method: method.to_owned() })
+    }
+
+    fn value(&self, rows: &[Row]) -> Option<Estimate> {
+        match self {
+            Self::Number(number) => Some(Estimate::exact(*number)),
+            Self::Metric { metric, method } => rows
+                .iter()
+                .find(|row| row.metric == *metric && row.method == *method)
+                .map(|row| row.value),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use attribench_core::{Estimate, Row};
+
+    use super::Condition;
+
+    fn row(metric: &str, method: &str, value: f64) -> Row {
+        Row {
+            experiment: "e".into(),
+            dataset: "d".into(),
+            model: "m".into(),
+            method: method.into(),
+            access: None,
+            truth: "t".into(),
+            metric: metric.into(),
+            grain: "example".into(),
+            unit: "correlation".into(),
+            value: Estimate::new(value, value - 0.1, value + 0.1, 0.95, 10, 0),
+            settings_tried: 1,
+        }
+    }
+
+    #[test]
+    fn conditions_are_decided_by_the_rows() {
+        let rows = [row("lds", "a", 0.4), row("lds", "b", 0.2)];
+        let decide = |text: &str| Condition::parse(text, &["a", "b", "c"]).unwrap().check(&rows);
+        assert!(decide("lds(a) > lds(b)").held);
+        assert!(!decide("lds(a) < lds(b)").held);
+        assert!(decide("lds(b) >= 0.2").held);
+        assert!(decide("0.3 <= lds(a)").held);
+        let missing = decide("lds(c) > 0");
+        assert!(!missing.held);
+        assert!(missing.evidence.contains("no such row"));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_named() {
+        let refuse = |text: &str| Condition::parse(text, &["a"]).unwrap_err();
+        assert!(refuse("lds(a)").contains("compares nothing"));
+        assert!(refuse("lsd(a) > 0").contains("unknown metric `lsd`"));
+        assert!(refuse("lds(z) > 0").contains("known: a, truth, run"));
+        assert!(refuse("lds(a > 0").contains("closing parenthesis"));
+        assert!(refuse("lds > 0").contains("neither a number"));
+    }
+}

@@ -1,0 +1,236 @@
+//! One experiment from its plan to its record.
+
+use std::time::Instant;
+
+use attribench_core::{FitReal, Queries, Real, Record, Timing, stream};
+use ndarray::Array2;
+use rand::Rng;
+use thiserror::Error;
+
+use crate::{
+    measure::{MeasureError, Measurement, NoiseFloor, measure},
+    plan::{Plan, Registries},
+    progress::Progress,
+    retrain::Retrainer,
+    scoring::{Scored, ScoringError, score},
+    spec::Precision,
+    store::{Key, Store, StoreError},
+    trace::{TrainedRun, train_states},
+    training::Trainer,
+    truths,
+};
+
+/// Why an experiment stopped.
+#[derive(Debug, Error)]
+pub enum PipelineError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A method failed.
+    #[error(transparent)]
+    Scoring(#[from] ScoringError),
+    /// A measurement could not be made.
+    #[error(transparent)]
+    Measure(#[from] MeasureError),
+    /// The training diverged.
+    #[error("training diverged: the final parameters are not finite\nhint: lower `learning-rate`")]
+    Diverged,
+}
+
+/// What an experiment gives.
+pub struct Outcome {
+    /// Everything that is reported and does not depend on a clock.
+    pub record: Record,
+    /// Seconds of each stage.
+    pub timings: Vec<Timing>,
+    /// Names, shapes and values of the final parameters, for export.
+    pub parameters: Vec<(String, Vec<usize>, Vec<f64>)>,
+    /// Trainings that were done now, not found in the store.
+    pub trained_now: usize,
+}
+
+/// Runs a plan. The record depends on the plan alone, not on threads, store or clock.
+///
+/// # Errors
+/// When a method, a measurement or the disk fails; finished units stay in the store.
+pub fn run(
+    plan: &Plan,
+    registries: &Registries<'_>,
+    store: &Store,
+    progress: &dyn Progress,
+) -> Result<Outcome, PipelineError> {
+    match plan.spec.precision {
+        Precision::F32 => run_in::<f32>(plan, registries, store, progress),
+        Precision::F64 => run_in::<f64>(plan, registries, store, progress),
+    }
+}
+
+struct Clock {
+    timings: Vec<Timing>,
+    last: Instant,
+}
+
+impl Clock {
+    fn lap(&mut self, stage: &str) {
+        let seconds = self.last.elapsed().as_secs_f64();
+        self.timings.push(Timing { stage: stage.to_owned(), method: None, seconds });
+        self.last = Instant::now();
+    }
+}
+
+fn run_in<T: FitReal>(
+    plan: &Plan,
+    registries: &Registries<'_>,
+    store: &Store,
+    progress: &dyn Progress,
+) -> Result<Outcome, PipelineError> {
+    let spec = &plan.spec;
+    let mut clock = Clock { timings: Vec::new(), last: Instant::now() };
+    let model = T::model(plan.model.as_ref());
+    let train = attribench_core::Examples::<T>::from_dataset(&plan.train);
+    let queries = Queries { examples: plan.all_queries::<T>(), utility: spec.utility };
+    let recipe_key = plan.recipe_key();
+
+    let trainer = Trainer::new(model, &train, &spec.training.value, spec.seed);
+    let states = train_states(&trainer);
+    let last = states.last().expect("the end is kept");
+    if last.parameters.iter().any(|value| !value.to_f64().is_finite()) {
+        return Err(PipelineError::Diverged);
+    }
+    let run = TrainedRun::new(trainer, states, spec.checkpoints);
+    clock.lap("train the run");
+
+    let retrainer = Retrainer {
+        model,
+        train: &train,
+        training: &spec.training.value,
+        queries: &queries,
+        key: recipe_key.clone(),
+        store,
+        done: Default::default(),
+    };
+    let measured =
+        truths::measure(&spec.truths.value, &plan.train, spec.seed, &retrainer, progress)?;
+    clock.lap("retrain for truths");
+    let floor = noise_floor(&run, &queries, &recipe_key, store)?;
+    clock.lap("noise floor");
+
+    progress.begin("scoring", plan.methods.len());
+    let run_key = Key::of("run", 1, &(spec.seed, spec.checkpoints), &[&recipe_key]);
+    let mut scored: Vec<Scored> = Vec::new();
+    for planned in &plan.methods {
+        scored.push(score(planned, &run, &queries, spec.seed, &run_key, store)?);
+        progress.advance(1);
+    }
+    progress.end();
+    clock.lap("score");
+    for (planned, scored) in plan.methods.iter().zip(&scored) {
+        for (stage, seconds) in ["fit", "score"].into_iter().zip(scored.seconds) {
+            let method = Some(planned.label.clone());
+            clock.timings.push(Timing { stage: stage.to_owned(), method, seconds });
+        }
+    }
+
+    let outputs = model.outputs(&last_parameters(&run), queries.examples.features());
+    let measurement = Measurement {
+        plan,
+        truths: &measured,
+        scored: &scored,
+        floor: &floor,
+        accuracy: accuracy(&outputs, &queries.examples, plan.queries.len()),
+        treasury: registries.treasury,
+    };
+    let record = measure(&measurement, progress)?;
+    clock.last = Instant::now();
+    Ok(Outcome {
+        record,
+        timings: clock.timings,
+        parameters: export(model.layout(), &last_parameters(&run)),
+        trained_now: retrainer.done.into_inner(),
+    })
+}
+
+fn last_parameters<T: Real>(run: &TrainedRun<'_, T>) -> Vec<T> {
+    run.states().last().expect("the end is kept").parameters.clone()
+}
+
+/// One entry a query: whether the largest output is that of the label; `None` for regressions.
+fn accuracy<T: Real>(
+    outputs: &Array2<T>,
+    examples: &attribench_core::Examples<T>,
+    queries: usize,
+) -> Option<Vec<f64>> {
+    let attribench_core::Labels::Classes(labels) = examples.labels() else { return None };
+    let right = |(row, &label): (ndarray::ArrayView1<'_, T>, &u32)| {
+        let top = row.iter().enumerate().fold(0, |top, (class, value)| {
+            if *value > row[top] { class } else { top }
+        });
+        f64::from(u8::from(top == label as usize))
+    };
+    Some(outputs.outer_iter().zip(labels).take(queries).map(right).collect())
+}
+
+/// Parameters by layer, as `layerK.weight` `(out, in)` and `layerK.bias` `(out)`.
+fn export<T: Real>(
+    layout: &attribench_core::Layout,
+    theta: &[T],
+) -> Vec<(String, Vec<usize>, Vec<f64>)> {
+    let values = |offset: usize, length: usize| -> Vec<f64> {
+        theta[offset..offset + length].iter().map(|value| value.to_f64()).collect()
+    };
+    layout
+        .layers()
+        .iter()
+        .flat_map(|layer| {
+            let (inputs, outputs) = (layer.inputs, layer.outputs);
+            let weight = values(layer.weight_offset, inputs * outputs);
+            let bias = values(layer.bias_offset, outputs);
+            [
+                (format!("{}.weight", layer.name), vec![outputs, inputs], weight),
+                (format!("{}.bias", layer.name), vec![outputs], bias),
+            ]
+        })
+        .collect()
+}
+
+/// Runs that start one unit in the last place away from the run; how much utilities then differ is
+/// what no effect can be told apart from.
+const PERTURBED_RUNS: usize = 4;
+
+fn noise_floor<T: FitReal>(
+    run: &TrainedRun<'_, T>,
+    queries: &Queries<T>,
+    recipe_key: &Key,
+    store: &Store,
+) -> Result<NoiseFloor, StoreError> {
+    let trainer = run.trainer();
+    // The initial parameters follow from the seed, which the order shows as well.
+    let key = Key::of("noise-floor", 1, &trainer.order().batches()[0], &[recipe_key]);
+    if let Some(found) = store.read("noise-floor", &key)? {
+        return Ok(NoiseFloor::new(found.into_iter().next().expect("one matrix").1));
+    }
+    let mut utilities = Array2::zeros((PERTURBED_RUNS + 1, queries.examples.len()));
+    for perturbed in 0..=PERTURBED_RUNS {
+        let mut initial = trainer.initial().to_vec();
+        if perturbed > 0 {
+            let mut stream = stream(perturbed as u64, "noise-floor", 0);
+            for value in &mut initial {
+                *value = nudge(*value, stream.next_u32() & 1 == 0);
+            }
+        }
+        let weights = vec![T::one(); trainer.train().len()];
+        let moved = trainer.clone().with_initial(initial);
+        let theta = moved.final_parameters(&[weights]).swap_remove(0);
+        let found = trainer.model().utilities(&theta, &queries.examples, queries.utility);
+        utilities.row_mut(perturbed).assign(&ndarray::ArrayView1::from(&found));
+    }
+    store.write("noise-floor", &key, &[("utilities", utilities.view())])?;
+    Ok(NoiseFloor::new(utilities))
+}
+
+/// The neighbouring number, up or down.
+fn nudge<T: Real>(value: T, up: bool) -> T {
+    let digits = if size_of::<T>() == 4 { 23 } else { 52 };
+    let unit = 2f64.powi(-digits);
+    T::from_f64(value.to_f64() * if up { 1.0 + unit } else { 1.0 - unit })
+}

@@ -1,0 +1,454 @@
+//! A specification that has been checked: only this runs.
+
+use std::{collections::BTreeSet, time::Instant};
+
+use attribench_core::{
+    AnyModel, ErasedMethod, Examples, FitReal, MethodEntry, ModelEntry, Scale, StepSize, Utility,
+};
+use attribench_datasets::{
+    AnswerKey, Dataset, SplitOptions, Splits, Targets, assign_owners, corrupt, load, split,
+};
+use serde::Serialize;
+use serde_saphyr::Spanned;
+
+use crate::{
+    diagnostics::Diagnostic,
+    expectation::Condition,
+    spec::{Named, Precision, Spec},
+    store::Key,
+    treasury::Treasury,
+    truths,
+};
+
+/// Everything that is known by name.
+pub struct Registries<'a> {
+    /// Attribution methods.
+    pub methods: &'a [MethodEntry],
+    /// Models.
+    pub models: &'a [ModelEntry],
+    /// Payout rules.
+    pub treasury: &'a dyn Treasury,
+}
+
+/// A method with its parameters and the label that its results carry.
+pub struct PlannedMethod {
+    /// The method's name, or the `label` among its parameters.
+    pub label: String,
+    /// The method.
+    pub method: Box<dyn ErasedMethod>,
+}
+
+/// A checked experiment with its data at hand.
+pub struct Plan {
+    /// The specification.
+    pub spec: Spec,
+    /// Training set, after ownership and corruption, scaled.
+    pub train: Dataset,
+    /// Queries, scaled.
+    pub queries: Dataset,
+    /// Queries kept apart for calibration, scaled.
+    pub tuning_queries: Option<Dataset>,
+    /// What was damaged; methods never see it.
+    pub answer_key: AnswerKey,
+    /// Model.
+    pub model: Box<dyn AnyModel>,
+    /// Methods in the order of the specification.
+    pub methods: Vec<PlannedMethod>,
+    /// Conditions, with their text.
+    pub conditions: Vec<Condition>,
+}
+
+/// Reads and checks a specification and loads its data.
+///
+/// # Errors
+/// All that is wrong with it, each with its place.
+pub fn check(text: &str, registries: &Registries<'_>) -> Result<Plan, Vec<Diagnostic>> {
+    let spec = Spec::parse(text)?;
+    let mut found = Vec::new();
+    check_numbers(&spec, &mut found);
+    let methods = plan_methods(&spec, registries, &mut found);
+    let conditions = plan_conditions(&spec, &methods, &mut found);
+    check_money(&spec, &methods, registries, &mut found);
+    let prepared = match prepare(&spec) {
+        Ok(prepared) => Some(prepared),
+        Err(reason) => {
+            found.push(Diagnostic::at(&spec.data, reason));
+            None
+        }
+    };
+    let model = prepared.as_ref().and_then(|prepared| {
+        check_data(&spec, &prepared.splits, &mut found);
+        plan_model(&spec, &prepared.splits, registries, &mut found)
+    });
+    match (prepared, model) {
+        (Some(prepared), Some(model)) if found.is_empty() => {
+            let (train, queries, tuning_queries) = prepared.splits.into_parts();
+            let answer_key = prepared.answer_key;
+            Ok(Plan {
+                spec,
+                train,
+                queries,
+                tuning_queries,
+                answer_key,
+                model,
+                methods,
+                conditions,
+            })
+        }
+        _ => Err(found),
+    }
+}
+
+struct Prepared {
+    splits: Splits,
+    answer_key: AnswerKey,
+}
+
+fn prepare(spec: &Spec) -> Result<Prepared, String> {
+    let (data, seed) = (&spec.data.value, spec.seed);
+    let loaded = load(&data.source).map_err(|error| error.to_string())?;
+    let options = SplitOptions {
+        train_size: data.train,
+        query_size: data.queries,
+        tuning_query_size: data.tuning_queries,
+        stratification: data.stratification,
+    };
+    let splits = split(loaded, &options, seed).map_err(|error| error.to_string())?;
+    let owned = assign_owners(splits.train().clone(), &data.ownership, seed)
+        .map_err(|error| error.to_string())?;
+    let first_free = splits.first_free_id();
+    let (damaged, answer_key) = corrupt(&owned, &data.corruptions, first_free, seed)
+        .map_err(|error| error.to_string())?;
+    let splits = splits
+        .with_train(damaged)
+        .and_then(|splits| splits.standardised(data.standardise))
+        .map_err(|error| error.to_string())?;
+    Ok(Prepared { splits, answer_key })
+}
+
+fn plan_methods(
+    spec: &Spec,
+    registries: &Registries<'_>,
+    found: &mut Vec<Diagnostic>,
+) -> Vec<PlannedMethod> {
+    let mut labels = BTreeSet::new();
+    let mut planned = Vec::new();
+    for asked in &spec.methods {
+        let Some(entry) =
+            registries.methods.iter().find(|entry| entry.info.name == asked.value.name)
+        else {
+            let name = Spanned::new(&asked.value.name, asked.referenced, asked.defined);
+            let known = registries.methods.iter().map(|entry| entry.info.name);
+            found.push(Diagnostic::unknown("method", &name, known));
+            continue;
+        };
+        let Named { name, mut parameters } = asked.value.clone();
+        let label = parameters
+            .as_object_mut()
+            .and_then(|map| map.remove("label"))
+            .map_or(name.clone(), |label| label.as_str().map_or(label.to_string(), str::to_owned));
+        if !labels.insert(label.clone()) {
+            let message = format!("two methods are called `{label}`");
+            found.push(Diagnostic::at(asked, message).hint("give one of them a `label`"));
+        }
+        match (entry.build)(parameters) {
+            Ok(method) => planned.push(PlannedMethod { label, method }),
+            Err(error) => {
+                found.push(Diagnostic::at(asked, format!("method `{name}`: {error}")));
+            }
+        }
+    }
+    if spec.methods.is_empty() {
+        found.push(Diagnostic::missing("methods").hint("name at least one method"));
+    }
+    planned
+}
+
+fn plan_conditions(
+    spec: &Spec,
+    methods: &[PlannedMethod],
+    found: &mut Vec<Diagnostic>,
+) -> Vec<Condition> {
+    let labels: Vec<&str> = methods.iter().map(|method| method.label.as_str()).collect();
+    let mut conditions = Vec::new();
+    for text in &spec.expect {
+        match Condition::parse(&text.value, &labels) {
+            Ok(condition) => conditions.push(condition),
+            Err(reason) => found.push(Diagnostic::at(text, reason)),
+        }
+    }
+    conditions
+}
+
+fn plan_model(
+    spec: &Spec,
+    splits: &Splits,
+    registries: &Registries<'_>,
+    found: &mut Vec<Diagnostic>,
+) -> Option<Box<dyn AnyModel>> {
+    let Named { name, parameters } = &spec.model.value;
+    let Some(entry) = registries.models.iter().find(|entry| entry.name == name) else {
+        let name = Spanned::new(name, spec.model.referenced, spec.model.defined);
+        let known = registries.models.iter().map(|entry| entry.name);
+        found.push(Diagnostic::unknown("model", &name, known));
+        return None;
+    };
+    let inputs = splits.train().features().ncols();
+    let outputs = splits.train().targets().width();
+    match (entry.build)(parameters.clone(), inputs, outputs) {
+        Ok(model) => Some(model),
+        Err(error) => {
+            found.push(Diagnostic::at(&spec.model, format!("model `{name}`: {error}")));
+            None
+        }
+    }
+}
+
+fn check_numbers(spec: &Spec, found: &mut Vec<Diagnostic>) {
+    let training = &spec.training.value;
+    let mut require = |holds: bool, message: String| {
+        if !holds {
+            found.push(Diagnostic::at(&spec.training, message));
+        }
+    };
+    require(training.epochs > 0, "`epochs` is 0\nhint: train for at least one epoch".into());
+    require(training.batch_size > 0, "`batch-size` is 0".into());
+    require(
+        training.learning_rate > 0.0 && training.learning_rate.is_finite(),
+        format!("`learning-rate` is {}\nhint: use a positive number", training.learning_rate),
+    );
+    require(
+        (0.0..1.0).contains(&training.momentum),
+        format!("`momentum` is {}\nhint: use 0 or more and less than 1", training.momentum),
+    );
+    require(
+        training.weight_decay >= 0.0 && training.weight_decay.is_finite(),
+        format!("`weight-decay` is {}\nhint: use 0 or more", training.weight_decay),
+    );
+    if let crate::training::Schedule::Step { every, factor } = training.schedule {
+        require(
+            every > 0 && factor > 0.0,
+            format!("`schedule` changes by {factor} every {every} epochs\nhint: use positive numbers"),
+        );
+    }
+    check_truths(spec, found);
+    let name = &spec.name.value;
+    let usable = |character: char| character.is_ascii_alphanumeric() || "-_.".contains(character);
+    if name.is_empty() || name.starts_with('.') || !name.chars().all(usable) {
+        let message = format!("`name` is {name:?} and would name a folder");
+        found.push(Diagnostic::at(&spec.name, message).hint("use letters, digits, `-`, `_`, `.`"));
+    }
+    if spec.draws < 100 {
+        let message = format!("`draws` is {}", spec.draws);
+        found.push(Diagnostic::at(&spec.name, message).hint("use at least 100 bootstrap draws"));
+    }
+}
+
+fn check_truths(spec: &Spec, found: &mut Vec<Diagnostic>) {
+    let truths = &spec.truths.value;
+    if let Some(subsets) = truths.subsets {
+        if !(subsets.fraction > 0.0 && subsets.fraction < 1.0) {
+            let message = format!("`fraction` is {}", subsets.fraction);
+            found.push(Diagnostic::at(&spec.truths, message).hint("use a number between 0 and 1"));
+        }
+        if subsets.subsets < 4 || subsets.seeds == 0 {
+            let message = format!("{} subsets with {} seeds", subsets.subsets, subsets.seeds);
+            let hint = "use at least 4 subsets (100 for usable intervals) and 1 seed";
+            found.push(Diagnostic::at(&spec.truths, message).hint(hint));
+        }
+    }
+    for removals in [truths.leave_one_out, truths.leave_contributor_out].into_iter().flatten() {
+        if removals.seeds == 0 || removals.count.is_some_and(|count| count < 3) {
+            let hint = "remove at least 3, with at least 1 seed, or a correlation means nothing";
+            found.push(Diagnostic::at(&spec.truths, "too few removals").hint(hint));
+        }
+    }
+}
+
+fn check_money(
+    spec: &Spec,
+    methods: &[PlannedMethod],
+    registries: &Registries<'_>,
+    found: &mut Vec<Diagnostic>,
+) {
+    let Some(money) = &spec.money else { return };
+    let rules = registries.treasury.rules();
+    if !rules.iter().any(|rule| rule.name == money.value.rule) {
+        let name = Spanned::new(&money.value.rule, money.referenced, money.defined);
+        found.push(Diagnostic::unknown("payout rule", &name, rules.iter().map(|rule| rule.name)));
+    }
+    if money.value.tokens == 0 {
+        found.push(Diagnostic::at(money, "`tokens` is 0").hint("put something into the pool"));
+    }
+    let reference = &money.value.reference;
+    let removal_truth = spec.truths.value.leave_contributor_out;
+    let method = methods.iter().find(|method| method.label == *reference);
+    let every_contributor =
+        reference == "leave-contributor-out" && removal_truth.is_some_and(|r| r.count.is_none());
+    if method.is_some_and(|method| method.method.info().scale == Scale::Arbitrary) {
+        let message = format!("`reference: {reference}` has scores of arbitrary scale");
+        found.push(Diagnostic::at(money, message).hint("name a method with a unit, or a truth"));
+    } else if method.is_none() && !every_contributor {
+        let name = Spanned::new(reference, money.referenced, money.defined);
+        let known = methods.iter().map(|method| method.label.as_str());
+        let known = known.chain(["leave-contributor-out"]);
+        found.push(
+            Diagnostic::unknown("reference", &name, known)
+                .hint("name a method of this experiment, or measure `leave-contributor-out` fully"),
+        );
+    }
+}
+
+fn check_data(spec: &Spec, splits: &Splits, found: &mut Vec<Diagnostic>) {
+    let train = splits.train();
+    if spec.training.value.batch_size > train.len() {
+        let message = format!(
+            "`batch-size` is {} but there are {} training examples",
+            spec.training.value.batch_size,
+            train.len()
+        );
+        found.push(Diagnostic::at(&spec.training, message));
+    }
+    let is_regression = matches!(train.targets(), Targets::Values(_));
+    if is_regression && spec.utility == Utility::Margin {
+        let message = "`utility: margin` needs classes, and the target is a number";
+        found.push(Diagnostic::at(&spec.data, message).hint("use `utility: negative-loss`"));
+    }
+    let needs_people =
+        spec.truths.value.leave_contributor_out.is_some() || spec.money.is_some();
+    if needs_people && train.contributors().len() < 3 {
+        let message = format!(
+            "contributors are removed or paid, but there are only {}",
+            train.contributors().len()
+        );
+        found.push(
+            Diagnostic::at(&spec.data, message)
+                .hint("set `ownership`, for instance `equal: {contributors: 10}`"),
+        );
+    }
+}
+
+/// What a plan will cost, before any of it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Forecast {
+    /// Models to be trained for truths.
+    pub trainings: usize,
+    /// Steps of each.
+    pub steps: usize,
+    /// Parameters of each.
+    pub parameters: usize,
+    /// Seconds for all of them on one thread, from a measured step.
+    pub training_seconds: f64,
+    /// Most bytes of arrays alive at one time.
+    pub bytes: u64,
+}
+
+impl Plan {
+    /// Key of data, model and recipe: all that a training depends on but its seed and weights.
+    pub fn recipe_key(&self) -> Key {
+        let mut content = Vec::new();
+        for set in [Some(&self.train), Some(&self.queries), self.tuning_queries.as_ref()] {
+            content.extend(dataset_bytes(set));
+        }
+        let data = Key::of_content(&content);
+        let spec = &self.spec;
+        let recipe = (&spec.model.value, &spec.training.value, spec.precision, spec.utility);
+        Key::of("recipe", 1, &recipe, &[&data])
+    }
+
+    /// Queries, and after them those for calibration.
+    pub fn all_queries<T: FitReal>(&self) -> Examples<T> {
+        let queries = Examples::from_dataset(&self.queries);
+        match &self.tuning_queries {
+            Some(tuning) => queries.followed_by(&Examples::from_dataset(tuning)),
+            None => queries,
+        }
+    }
+
+    /// Trainings, time and memory, with a few training steps taken to measure their time.
+    ///
+    /// `jobs` is the number of threads.
+    pub fn forecast(&self, jobs: usize) -> Forecast {
+        match self.spec.precision {
+            Precision::F32 => self.forecast_in::<f32>(jobs),
+            Precision::F64 => self.forecast_in::<f64>(jobs),
+        }
+    }
+
+    fn forecast_in<T: FitReal>(&self, jobs: usize) -> Forecast {
+        let model = T::model(self.model.as_ref());
+        let (n, training) = (self.train.len(), &self.spec.training.value);
+        let contributors = self.train.contributors().len();
+        let trainings = truths::trainings(&self.spec.truths.value, n, contributors);
+        let (steps, p) = (training.steps(n), model.layout().parameters());
+        let width = model.stack_width().min(trainings.max(1));
+        let seconds = self.measured_step::<T>(width) / width as f64;
+        let number = size_of::<T>() as u64;
+        let queries = self.queries.len() + self.tuning_queries.as_ref().map_or(0, Dataset::len);
+        let inputs = self.train.features().ncols();
+        let units: usize = model.layout().layers().iter().map(|l| l.inputs + 2 * l.outputs).sum();
+        // The data twice (as stored, and in the run's precision); every kept state; while replaying
+        // backwards, sqrt(T) steps; a stack a thread; scores of every method and their bootstrap.
+        let roots = (steps as f64).sqrt().ceil() as u64;
+        let data = (n + queries) as u64 * inputs as u64 * (4 + number);
+        let states = 2 * (roots + 1) * p as u64 * number;
+        let replay = roots * (2 * p + training.batch_size * units) as u64 * number;
+        let stacks = (jobs * width * (2 * p + training.batch_size * units)) as u64 * number;
+        let scores = (self.methods.len() * n * queries * 8) as u64;
+        let methods = self
+            .methods
+            .iter()
+            .map(|method| method.method.working_bytes(n, queries, p, size_of::<T>()))
+            .max()
+            .unwrap_or(0);
+        let bytes = data + states + scores + methods.max(replay).max(stacks);
+        let training_seconds = seconds * (trainings * steps) as f64;
+        Forecast { trainings, steps, parameters: p, training_seconds, bytes }
+    }
+
+    /// Seconds of one step of a stack, the least of several.
+    fn measured_step<T: FitReal>(&self, width: usize) -> f64 {
+        let model = T::model(self.model.as_ref());
+        let train = Examples::<T>::from_dataset(&self.train);
+        let training = &self.spec.training.value;
+        let batch = training.batch_size.min(train.len());
+        let rows: Vec<usize> = (0..batch).collect();
+        let mut stack = model.stack(width, batch);
+        let theta = model.initial_parameters(self.spec.seed);
+        for index in 0..width {
+            stack.load(index, &theta, &vec![T::zero(); theta.len()]);
+        }
+        let ones = vec![T::one(); batch];
+        let weights = vec![&ones[..]; width];
+        let size = StepSize {
+            learning_rate: training.learning_rate,
+            momentum: training.momentum,
+            weight_decay: training.weight_decay,
+            batch_size: training.batch_size,
+        };
+        (0..10)
+            .map(|_| {
+                let start = Instant::now();
+                stack.step(&train, &rows, &weights, size);
+                start.elapsed().as_secs_f64()
+            })
+            .fold(f64::INFINITY, f64::min)
+    }
+}
+
+/// Content of a data set as bytes, for its key.
+fn dataset_bytes(dataset: Option<&Dataset>) -> Vec<u8> {
+    let Some(dataset) = dataset else { return b"none".to_vec() };
+    let mut bytes = Vec::new();
+    bytes.extend(dataset.features().nrows().to_le_bytes());
+    bytes.extend(dataset.features().iter().flat_map(|value| value.to_le_bytes()));
+    match dataset.targets() {
+        Targets::Classes { labels, names } => {
+            bytes.extend(labels.iter().flat_map(|label| label.to_le_bytes()));
+            bytes.extend(names.len().to_le_bytes());
+        }
+        Targets::Values(values) => bytes.extend(values.iter().flat_map(|v| v.to_le_bytes())),
+    }
+    bytes.extend(dataset.ids().iter().flat_map(|id| id.0.to_le_bytes()));
+    bytes
+}

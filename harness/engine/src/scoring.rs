@@ -1,0 +1,146 @@
+//! Scores of every method, from the store or computed and filed there.
+
+use std::time::Instant;
+
+use attribench_core::{Cost, FitReal, Meter, MethodError, Queries, Run, Scores};
+use ndarray::{Array2, ArrayView2};
+use thiserror::Error;
+
+use crate::{
+    plan::PlannedMethod,
+    store::{Key, NamedMatrix, Store, StoreError},
+};
+
+/// Changes whenever a method may give other scores for the same specification.
+const VERSION: u32 = 1;
+
+/// What one method gave, and what it spent.
+#[derive(Clone, Debug)]
+pub struct Scored {
+    /// Scores.
+    pub scores: Scores,
+    /// Accounts that no example owns: name, and amount by query.
+    pub accounts: Vec<(String, Vec<f64>)>,
+    /// Passes over examples, metered.
+    pub cost: Cost,
+    /// Seconds of wall time when it was computed: fit, then score.
+    pub seconds: [f64; 2],
+}
+
+/// Why a method gave nothing.
+#[derive(Debug, Error)]
+pub enum ScoringError {
+    /// The method failed.
+    #[error("method `{label}`: {source}")]
+    Method {
+        /// Its label.
+        label: String,
+        /// What it said.
+        source: MethodError,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Scores of one method for the run, found in the store or computed on the calling thread.
+///
+/// # Errors
+/// When the method or the store fails.
+pub fn score<T: FitReal>(
+    planned: &PlannedMethod,
+    run: &dyn Run<T>,
+    queries: &Queries<T>,
+    seed: u64,
+    run_key: &Key,
+    store: &Store,
+) -> Result<Scored, ScoringError> {
+    let info = planned.method.info();
+    let specification = (info.name, planned.method.parameters(), seed);
+    let key = Key::of("score", VERSION, &specification, &[run_key]);
+    let ids = (run.train().ids().to_vec(), queries.ids().to_vec());
+    let failed = |source: MethodError| ScoringError::Method { label: planned.label.clone(), source };
+    if let Some(matrices) = store.read("score", &key)? {
+        return from_matrices(matrices, ids, info.scale).map_err(|error| failed(error.into()));
+    }
+    let meter = Meter::default();
+    let start = Instant::now();
+    let mut scorer =
+        T::fit(planned.method.as_ref(), run, &meter, seed).map_err(failed)?;
+    let fitted = start.elapsed().as_secs_f64();
+    let scores = scorer.score(queries).map_err(failed)?;
+    let seconds = [fitted, start.elapsed().as_secs_f64() - fitted];
+    let accounts = scorer
+        .accounts()
+        .into_iter()
+        .map(|account| (account.name.to_owned(), account.per_query))
+        .collect();
+    let scored = Scored { scores, accounts, cost: meter.cost(), seconds };
+    file(&scored, &key, store)?;
+    Ok(scored)
+}
+
+const ACCOUNT_PREFIX: &str = "account/";
+
+fn file(scored: &Scored, key: &Key, store: &Store) -> Result<(), StoreError> {
+    let cost = scored.cost;
+    let counts = [
+        cost.forwards,
+        cost.gradients,
+        cost.tangents,
+        cost.curvature_products,
+        cost.replayed_steps,
+    ];
+    // Counts stay far below 2^53, where f64 is exact.
+    let counts: Vec<f64> = counts.iter().map(|&count| count as f64).collect();
+    let names: Vec<String> =
+        scored.accounts.iter().map(|(name, _)| format!("{ACCOUNT_PREFIX}{name}")).collect();
+    let row = |values: &[f64]| Array2::from_shape_vec((1, values.len()), values.to_vec());
+    let accounts: Vec<Array2<f64>> = scored
+        .accounts
+        .iter()
+        .map(|(_, values)| row(values).expect("one row holds its values"))
+        .collect();
+    let counts = row(&counts).expect("one row holds its values");
+    let seconds = row(&scored.seconds).expect("one row holds its values");
+    let mut matrices: Vec<(&str, ArrayView2<'_, f64>)> = vec![
+        ("cost", counts.view()),
+        ("scores", scored.scores.values()),
+        ("seconds", seconds.view()),
+    ];
+    matrices.extend(
+        names.iter().map(String::as_str).zip(accounts.iter().map(|account| account.view())),
+    );
+    store.write("score", key, &matrices)
+}
+
+fn from_matrices(
+    matrices: Vec<NamedMatrix>,
+    (train_ids, query_ids): (Vec<attribench_datasets::ExampleId>, Vec<attribench_datasets::ExampleId>),
+    scale: attribench_core::Scale,
+) -> Result<Scored, attribench_core::ScoresError> {
+    let take = |name: &str| {
+        let found = matrices.iter().find(|(found, _)| found == name);
+        found.expect("an entry whose key fits has every matrix").1.clone()
+    };
+    let (cost, seconds) = (take("cost"), take("seconds"));
+    let count = |index: usize| cost[(0, index)] as u64;
+    Ok(Scored {
+        scores: Scores::new(train_ids, query_ids, take("scores"), scale)?,
+        accounts: matrices
+            .iter()
+            .filter_map(|(name, values)| {
+                let name = name.strip_prefix(ACCOUNT_PREFIX)?;
+                Some((name.to_owned(), values.iter().copied().collect()))
+            })
+            .collect(),
+        cost: Cost {
+            forwards: count(0),
+            gradients: count(1),
+            tangents: count(2),
+            curvature_products: count(3),
+            replayed_steps: count(4),
+        },
+        seconds: [seconds[(0, 0)], seconds[(0, 1)]],
+    })
+}

@@ -1,0 +1,307 @@
+//! An experiment as it is written, before anything in it has been checked.
+
+use std::fmt;
+
+use attribench_core::Utility;
+use attribench_datasets::{Corruption, Ownership, Source, Standardisation, Stratification};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{IgnoredAny, MapAccess, Visitor},
+};
+use serde_saphyr::Spanned;
+
+use crate::{diagnostics::Diagnostic, training::Training};
+
+/// Something chosen by name from a registry, with its parameters: `name`, or `name: {parameters}`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Named {
+    /// Name in the registry.
+    pub name: String,
+    /// Parameters; an empty map where none were given.
+    pub parameters: serde_json::Value,
+}
+
+impl<'de> Deserialize<'de> for Named {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct NamedVisitor;
+        impl<'de> Visitor<'de> for NamedVisitor {
+            type Value = Named;
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a name, or one name with its parameters")
+            }
+            fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<Named, E> {
+                let parameters = serde_json::Value::Object(serde_json::Map::new());
+                Ok(Named { name: name.to_owned(), parameters })
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Named, A::Error> {
+                let (name, parameters) = map
+                    .next_entry::<String, Option<serde_json::Value>>()?
+                    .ok_or_else(|| serde::de::Error::custom("expected a name"))?;
+                if map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {
+                    return Err(serde::de::Error::custom(
+                        "expected one name; write each on its own `-` line",
+                    ));
+                }
+                let empty = serde_json::Value::Object(serde_json::Map::new());
+                Ok(Named { name, parameters: parameters.unwrap_or(empty) })
+            }
+        }
+        deserializer.deserialize_any(NamedVisitor)
+    }
+}
+
+/// Which data, how many, whose, and damaged how.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Data {
+    /// Where the data come from.
+    pub source: Source,
+    /// Training examples; all that are left where absent.
+    #[serde(default)]
+    pub train: Option<usize>,
+    /// Queries.
+    pub queries: usize,
+    /// Further queries, for the one scale factor of methods whose scores have none.
+    #[serde(default)]
+    pub tuning_queries: usize,
+    /// What the drawn sets hold in the same proportions as their source.
+    #[serde(default)]
+    pub stratification: Stratification,
+    /// Who owns which training example.
+    #[serde(default = "natural")]
+    pub ownership: Ownership,
+    /// Damage done to the training set, in order.
+    #[serde(default)]
+    pub corruptions: Vec<Corruption>,
+    /// Scaling of the features, fitted on the training set.
+    #[serde(default = "per_feature")]
+    pub standardise: Standardisation,
+}
+
+fn natural() -> Ownership {
+    Ownership::Natural
+}
+
+fn per_feature() -> Standardisation {
+    Standardisation::PerFeature
+}
+
+/// Number type of the training run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Precision {
+    /// Single precision.
+    #[default]
+    F32,
+    /// Double precision.
+    F64,
+}
+
+/// Retraining on random subsets of the training set.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Subsets {
+    /// Share of the training set that is kept, `alpha`.
+    pub fraction: f64,
+    /// Number of subsets, `M`.
+    pub subsets: usize,
+    /// Seeds a subset, `R`; the first is that of the run.
+    #[serde(default = "one")]
+    pub seeds: usize,
+}
+
+/// Retraining without one example, or without one contributor.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Removals {
+    /// How many are removed, each in its turn, drawn at random; all where absent.
+    #[serde(default)]
+    pub count: Option<usize>,
+    /// Seeds a removal, `R`; the first is that of the run.
+    #[serde(default = "one")]
+    pub seeds: usize,
+}
+
+fn one() -> usize {
+    1
+}
+
+/// Which truths are measured by retraining.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Truths {
+    /// Random subsets.
+    #[serde(default)]
+    pub subsets: Option<Subsets>,
+    /// Single examples.
+    #[serde(default)]
+    pub leave_one_out: Option<Removals>,
+    /// Contributors.
+    #[serde(default)]
+    pub leave_contributor_out: Option<Removals>,
+}
+
+/// A stream of queries that pays contributors.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Money {
+    /// Payout rule.
+    pub rule: String,
+    /// Tokens in the pool, in integer units.
+    pub tokens: u64,
+    /// Whose scores are exact: a truth or a method of this experiment.
+    pub reference: String,
+}
+
+/// Reads one section of a document and skips the others.
+struct Only<S>(Option<S>);
+
+/// The section of a document under a key.
+trait Section: for<'de> Deserialize<'de> {
+    const KEY: &'static str;
+}
+
+impl<'de, S: Section> Deserialize<'de> for Only<S> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OnlyVisitor<S>(std::marker::PhantomData<S>);
+        impl<'de, S: Section> Visitor<'de> for OnlyVisitor<S> {
+            type Value = Only<S>;
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("the sections of an experiment")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Only<S>, A::Error> {
+                let mut found = None;
+                while let Some(key) = map.next_key::<String>()? {
+                    if key == S::KEY {
+                        found = Some(map.next_value()?);
+                    } else {
+                        map.next_value::<IgnoredAny>()?;
+                    }
+                }
+                Ok(Only(found))
+            }
+        }
+        deserializer.deserialize_map(OnlyVisitor(std::marker::PhantomData))
+    }
+}
+
+/// Names of the sections with where they stand.
+struct Keys(Vec<Spanned<String>>);
+
+impl<'de> Deserialize<'de> for Keys {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct KeysVisitor;
+        impl<'de> Visitor<'de> for KeysVisitor {
+            type Value = Keys;
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("the sections of an experiment")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Keys, A::Error> {
+                let mut keys = Vec::new();
+                while let Some(key) = map.next_key()? {
+                    keys.push(key);
+                    map.next_value::<IgnoredAny>()?;
+                }
+                Ok(Keys(keys))
+            }
+        }
+        deserializer.deserialize_map(KeysVisitor)
+    }
+}
+
+macro_rules! sections {
+    ($($(#[$doc:meta])* $field:ident, $wrapper:ident, $key:literal: $kind:ty $(= $default:expr)?;)*) => {
+        /// An experiment: every name with the place where it stands.
+        #[derive(Clone, Debug)]
+        pub struct Spec {$($(#[$doc])* pub $field: $kind,)*}
+
+        /// Names of all sections.
+        pub const SECTIONS: &[&str] = &[$($key),*];
+
+        $(
+            #[derive(Deserialize)]
+            #[serde(transparent)]
+            struct $wrapper($kind);
+            impl Section for $wrapper {
+                const KEY: &'static str = $key;
+            }
+        )*
+
+        impl Spec {
+            /// Reads a specification and reports what is wrong with each section.
+            ///
+            /// # Errors
+            /// Every section that is missing, unknown or of the wrong shape, each with its place.
+            pub fn parse(text: &str) -> Result<Self, Vec<Diagnostic>> {
+                let mut diagnostics = unknown_sections(text);
+                if diagnostics.iter().any(|found| found.is_syntax) {
+                    return Err(diagnostics);
+                }
+                $(
+                    let $field: Option<$kind> = match serde_saphyr::from_str::<Only<$wrapper>>(text) {
+                        Ok(Only(Some(section))) => Some(section.0),
+                        Ok(Only(None)) => {
+                            let default: Option<$kind> = None$(.or(Some($default)))?;
+                            if default.is_none() {
+                                diagnostics.push(Diagnostic::missing($key));
+                            }
+                            default
+                        }
+                        Err(error) => {
+                            diagnostics.push(Diagnostic::of_yaml($key, &error));
+                            None
+                        }
+                    };
+                )*
+                match ($($field,)*) {
+                    ($(Some($field),)*) if diagnostics.is_empty() => Ok(Self {$($field),*}),
+                    _ => Err(diagnostics),
+                }
+            }
+        }
+    };
+}
+
+sections! {
+    /// Name of the experiment and of its folder.
+    name, NameSection, "name": Spanned<String>;
+    /// What is asked.
+    question, QuestionSection, "question": String;
+    /// What was expected before anything ran.
+    prediction, PredictionSection, "prediction": String;
+    /// Root of all randomness.
+    seed, SeedSection, "seed": u64;
+    /// Number type of the run.
+    precision, PrecisionSection, "precision": Precision = Precision::default();
+    /// Data.
+    data, DataSection, "data": Spanned<Data>;
+    /// Model.
+    model, ModelSection, "model": Spanned<Named>;
+    /// Hyper-parameters.
+    training, TrainingSection, "training": Spanned<Training>;
+    /// Checkpoints that the run keeps for methods that read them.
+    checkpoints, CheckpointsSection, "checkpoints": usize = 5;
+    /// What is measured at a query.
+    utility, UtilitySection, "utility": Utility = Utility::default();
+    /// Truths.
+    truths, TruthsSection, "truths": Spanned<Truths>;
+    /// Methods.
+    methods, MethodsSection, "methods": Vec<Spanned<Named>>;
+    /// Payouts.
+    money, MoneySection, "money": Option<Spanned<Money>> = None;
+    /// Bootstrap draws behind every interval.
+    draws, DrawsSection, "draws": usize = 2000;
+    /// Conditions checked after the run.
+    expect, ExpectSection, "expect": Vec<Spanned<String>> = Vec::new();
+}
+
+fn unknown_sections(text: &str) -> Vec<Diagnostic> {
+    match serde_saphyr::from_str::<Keys>(text) {
+        Err(error) => vec![Diagnostic::of_syntax(&error)],
+        Ok(Keys(keys)) => keys
+            .iter()
+            .filter(|key| !SECTIONS.contains(&key.value.as_str()))
+            .map(|key| Diagnostic::unknown("section", key, SECTIONS.iter().copied()))
+            .collect(),
+    }
+}

@@ -1,0 +1,344 @@
+//! The one trainer: final parameters as a function of data weights, seed and hyper-parameters.
+
+use attribench_core::{Examples, Model, Observer, Real, Recipe, RunError, Stack, Step, StepSize, stream};
+use rand::seq::SliceRandom;
+use serde::{Deserialize, Serialize};
+
+/// How the learning rate changes over the run. It never depends on the data or their weights.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Schedule {
+    /// The same at every step.
+    #[default]
+    Constant,
+    /// Multiplied by `factor` after every `every` epochs.
+    Step {
+        /// Epochs between two changes.
+        every: usize,
+        /// What the learning rate is multiplied by.
+        factor: f64,
+    },
+    /// `eta / 2 (1 + cos(pi t / T))`: from the full rate to almost none.
+    Cosine,
+}
+
+/// Hyper-parameters of a run of stochastic gradient descent with momentum.
+///
+/// `v <- mu v + (1/B) sum_i w_i g_i + gamma theta; theta <- theta - eta_t v`, `v_0 = 0`. The divisor
+/// `B` is a constant: an example is dropped by giving it the weight 0, never by re-batching.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Training {
+    /// Passes over the training set.
+    pub epochs: usize,
+    /// Examples a batch, `B`; the last batch of an epoch may be shorter.
+    pub batch_size: usize,
+    /// Learning rate `eta` at the start.
+    pub learning_rate: f64,
+    /// Momentum `mu`.
+    #[serde(default)]
+    pub momentum: f64,
+    /// Coupled weight decay `gamma`.
+    #[serde(default)]
+    pub weight_decay: f64,
+    /// How the learning rate changes.
+    #[serde(default)]
+    pub schedule: Schedule,
+}
+
+impl Training {
+    /// Steps an epoch over `examples` examples.
+    pub fn steps_per_epoch(&self, examples: usize) -> usize {
+        examples.div_ceil(self.batch_size)
+    }
+
+    /// Steps of the whole run.
+    pub fn steps(&self, examples: usize) -> usize {
+        self.epochs * self.steps_per_epoch(examples)
+    }
+
+    /// Learning rate of step `step` of `steps`.
+    pub fn learning_rate_at(&self, step: usize, examples: usize) -> f64 {
+        match self.schedule {
+            Schedule::Constant => self.learning_rate,
+            Schedule::Step { every, factor } => {
+                let epoch = step / self.steps_per_epoch(examples);
+                self.learning_rate * factor.powi((epoch / every) as i32)
+            }
+            Schedule::Cosine => {
+                let share = step as f64 / self.steps(examples) as f64;
+                self.learning_rate * 0.5 * (1.0 + (std::f64::consts::PI * share).cos())
+            }
+        }
+    }
+
+    /// Constants of the run, for methods.
+    pub fn recipe(&self, examples: usize) -> Recipe {
+        let steps = self.steps(examples);
+        Recipe {
+            steps,
+            batch_size: self.batch_size,
+            momentum: self.momentum,
+            weight_decay: self.weight_decay,
+            total_learning_rate: (0..steps).map(|step| self.learning_rate_at(step, examples)).sum(),
+        }
+    }
+
+    fn step_size(&self, step: usize, examples: usize) -> StepSize {
+        StepSize {
+            learning_rate: self.learning_rate_at(step, examples),
+            momentum: self.momentum,
+            weight_decay: self.weight_decay,
+            batch_size: self.batch_size,
+        }
+    }
+}
+
+/// Rows of every batch: each epoch a fresh shuffle from the stream `order` of the seed, cut in
+/// pieces of `B`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Order {
+    batches: Vec<Vec<usize>>,
+}
+
+impl Order {
+    /// The order of a seed.
+    pub fn of_seed(training: &Training, examples: usize, seed: u64) -> Self {
+        let mut batches = Vec::with_capacity(training.steps(examples));
+        for epoch in 0..training.epochs {
+            let mut rows: Vec<usize> = (0..examples).collect();
+            rows.shuffle(&mut stream(seed, "order", epoch as u64));
+            batches.extend(rows.chunks(training.batch_size).map(<[usize]>::to_vec));
+        }
+        Self { batches }
+    }
+
+    /// The batches, first to last.
+    pub fn batches(&self) -> &[Vec<usize>] {
+        &self.batches
+    }
+}
+
+/// Everything that is fixed before the first step: `xi` of `theta_T(w; xi)`.
+#[derive(Clone)]
+pub struct Trainer<'a, T> {
+    model: &'a dyn Model<T>,
+    train: &'a Examples<T>,
+    training: &'a Training,
+    order: Order,
+    initial: Vec<T>,
+}
+
+/// Parameters and momentum after some number of steps.
+#[derive(Clone, Debug, PartialEq)]
+pub struct State<T> {
+    /// Steps taken.
+    pub step: usize,
+    /// Parameters, `p`.
+    pub parameters: Vec<T>,
+    /// Momentum, `p`.
+    pub velocity: Vec<T>,
+}
+
+impl<'a, T: Real> Trainer<'a, T> {
+    /// The run of a seed: its initial parameters and its order.
+    pub fn new(
+        model: &'a dyn Model<T>,
+        train: &'a Examples<T>,
+        training: &'a Training,
+        seed: u64,
+    ) -> Self {
+        let order = Order::of_seed(training, train.len(), seed);
+        Self { model, train, training, order, initial: model.initial_parameters(seed) }
+    }
+
+    /// The same run from other initial parameters.
+    #[must_use]
+    pub fn with_initial(self, initial: Vec<T>) -> Self {
+        Self { initial, ..self }
+    }
+
+    /// Initial parameters, `p`.
+    pub fn initial(&self) -> &[T] {
+        &self.initial
+    }
+
+    /// Batches of the run.
+    pub fn order(&self) -> &Order {
+        &self.order
+    }
+
+    /// The model.
+    pub fn model(&self) -> &'a dyn Model<T> {
+        self.model
+    }
+
+    /// Training examples.
+    pub fn train(&self) -> &'a Examples<T> {
+        self.train
+    }
+
+    /// Hyper-parameters.
+    pub fn training(&self) -> &'a Training {
+        self.training
+    }
+
+    /// State before the first step.
+    pub fn start(&self) -> State<T> {
+        let velocity = vec![T::zero(); self.initial.len()];
+        State { step: 0, parameters: self.initial.clone(), velocity }
+    }
+
+    /// Final parameters for each list of data weights, `m` lists of `n` -> `m` vectors of `p`.
+    ///
+    /// The models train side by side and share initial parameters and order.
+    ///
+    /// # Panics
+    /// When a list does not have one weight an example.
+    pub fn final_parameters(&self, weights: &[Vec<T>]) -> Vec<Vec<T>> {
+        let mut stack = self.model.stack(weights.len(), self.training.batch_size);
+        let start = self.start();
+        for (index, weights) in weights.iter().enumerate() {
+            assert_eq!(weights.len(), self.train.len(), "one weight an example");
+            stack.load(index, &start.parameters, &start.velocity);
+        }
+        let mut batch_weights = vec![Vec::new(); weights.len()];
+        for (step, rows) in self.order.batches.iter().enumerate() {
+            for (batch, weights) in batch_weights.iter_mut().zip(weights) {
+                batch.clear();
+                batch.extend(rows.iter().map(|&row| weights[row]));
+            }
+            let lists: Vec<&[T]> = batch_weights.iter().map(Vec::as_slice).collect();
+            stack.step(self.train, rows, &lists, self.training.step_size(step, self.train.len()));
+        }
+        (0..weights.len())
+            .map(|index| {
+                let mut theta = vec![T::zero(); start.parameters.len()];
+                stack.read_parameters(index, &mut theta);
+                theta
+            })
+            .collect()
+    }
+
+    /// Takes the steps `from.step..until` with all weights 1, showing each to `observer`.
+    ///
+    /// # Errors
+    /// When the observer fails.
+    pub fn observe(
+        &self,
+        from: &State<T>,
+        until: usize,
+        observer: &mut dyn Observer<T>,
+    ) -> Result<State<T>, RunError> {
+        let mut walk = Walk::new(self, from);
+        let ones = vec![T::one(); self.training.batch_size];
+        for step in from.step..until {
+            let rows = &self.order.batches[step];
+            let weights = &ones[..rows.len()];
+            let learning_rate = walk.advance(step, rows, weights);
+            observer.step(&Step {
+                index: step,
+                rows,
+                weights,
+                learning_rate,
+                before: &walk.before,
+                after: &walk.after,
+                captures: &walk.stack.captures(),
+            })?;
+        }
+        Ok(walk.into_state(until))
+    }
+
+    /// Takes the steps `from.step..until` with all weights 1 and shows them to nobody.
+    pub fn advance(&self, from: &State<T>, until: usize) -> State<T> {
+        let mut stack = self.model.stack(1, self.training.batch_size);
+        stack.load(0, &from.parameters, &from.velocity);
+        let ones = vec![T::one(); self.training.batch_size];
+        for step in from.step..until {
+            let rows = &self.order.batches[step];
+            let size = self.training.step_size(step, self.train.len());
+            stack.step(self.train, rows, &[&ones[..rows.len()]], size);
+        }
+        let mut state = State { step: until, ..from.clone() };
+        stack.read_parameters(0, &mut state.parameters);
+        stack.read_velocity(0, &mut state.velocity);
+        state
+    }
+}
+
+/// A single model that remembers the parameters on both sides of its last step.
+struct Walk<'a, T> {
+    trainer: &'a Trainer<'a, T>,
+    stack: Box<dyn Stack<T>>,
+    before: Vec<T>,
+    after: Vec<T>,
+}
+
+impl<'a, T: Real> Walk<'a, T> {
+    fn new(trainer: &'a Trainer<'a, T>, from: &State<T>) -> Self {
+        let mut stack = trainer.model.stack(1, trainer.training.batch_size);
+        stack.load(0, &from.parameters, &from.velocity);
+        let (before, after) = (from.parameters.clone(), from.parameters.clone());
+        Self { trainer, stack, before, after }
+    }
+
+    fn advance(&mut self, step: usize, rows: &[usize], weights: &[T]) -> f64 {
+        let size = self.trainer.training.step_size(step, self.trainer.train.len());
+        std::mem::swap(&mut self.before, &mut self.after);
+        self.stack.step(self.trainer.train, rows, &[weights], size);
+        self.stack.read_parameters(0, &mut self.after);
+        size.learning_rate
+    }
+
+    fn into_state(self, step: usize) -> State<T> {
+        let mut velocity = vec![T::zero(); self.after.len()];
+        self.stack.read_velocity(0, &mut velocity);
+        State { step, parameters: self.after, velocity }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Order, Schedule, Training};
+
+    fn training(schedule: Schedule) -> Training {
+        Training {
+            epochs: 4,
+            batch_size: 3,
+            learning_rate: 0.8,
+            momentum: 0.0,
+            weight_decay: 0.0,
+            schedule,
+        }
+    }
+
+    #[test]
+    fn schedules_by_hand() {
+        // 7 examples in batches of 3: 3 steps an epoch, 12 in all.
+        let rates = |schedule| -> Vec<f64> {
+            (0..12).map(|step| training(schedule).learning_rate_at(step, 7)).collect()
+        };
+        assert_eq!(rates(Schedule::Constant), vec![0.8; 12]);
+        let stepped = rates(Schedule::Step { every: 2, factor: 0.5 });
+        assert_eq!((stepped[5], stepped[6], stepped[11]), (0.8, 0.4, 0.4));
+        let cosine = rates(Schedule::Cosine);
+        // Half of the way the cosine is 0, so the rate is half.
+        assert_eq!(cosine[0], 0.8);
+        assert!((cosine[6] - 0.4).abs() < 1e-15);
+    }
+
+    #[test]
+    fn every_epoch_shows_every_example_once_in_a_new_order() {
+        let order = Order::of_seed(&training(Schedule::Constant), 7, 3);
+        assert_eq!(order.batches().len(), 12);
+        let epochs: Vec<Vec<usize>> =
+            order.batches().chunks(3).map(|batches| batches.concat()).collect();
+        for epoch in &epochs {
+            let mut sorted = epoch.clone();
+            sorted.sort_unstable();
+            assert_eq!(sorted, (0..7).collect::<Vec<_>>());
+        }
+        assert_ne!(epochs[0], epochs[1]);
+        assert_ne!(order, Order::of_seed(&training(Schedule::Constant), 7, 4));
+    }
+}
