@@ -1,0 +1,182 @@
+//! What each occurrence of an example moved the utilities by, step by step.
+//!
+//! The utility's gain in a step is its gradient along the segment times the segment. The segment is
+//! a sum over the gradients that have entered the momentum so far, so the gain splits into one term
+//! for each. With one node at the start of the segment this is the first-order value of in-run
+//! Shapley; with Gauss-Legendre nodes it is the path ledger.
+
+use attribench_core::{
+    Captures, FullTrace, Observer, Quantity, Queries, Real, Recipe, RunError, Step, View, math,
+};
+use ndarray::{Array2, Axis, s};
+
+use crate::pair;
+
+/// Position `s` on the segment from 0 to 1, and weight `c`.
+pub(crate) type Node = (f64, f64);
+
+/// Numbers that the tails of one replay may hold: 256 MiB in `f64`.
+const TAIL_NUMBERS: usize = 1 << 25;
+
+/// Sums over the whole run.
+pub(crate) struct Credits {
+    /// Of each training example, `(n, q)`.
+    pub examples: Array2<f64>,
+    /// Of the weight decay, `q`.
+    pub decay: Vec<f64>,
+    /// Utilities before the first step, `q`; absent when there was no step.
+    pub start: Option<Vec<f64>>,
+}
+
+/// Splits the gain of every query over a run of SGD with momentum and coupled weight decay.
+pub(crate) fn credits<T: Real>(
+    view: View<'_, FullTrace, T>,
+    queries: &Queries<T>,
+    nodes: &[Node],
+) -> Result<Credits, RunError> {
+    let p = view.model().layout().parameters();
+    let has_tails = view.recipe().momentum != 0.0;
+    let rows = if has_tails { TAIL_NUMBERS / p } else { queries.examples.len() };
+    let mut examples = Array2::zeros((view.train().len(), queries.examples.len()));
+    let (mut decay, mut start) = (Vec::new(), Some(Vec::new()));
+    for (first, block) in queries.examples.blocks(rows) {
+        let asked = Queries { examples: block, utility: queries.utility };
+        let part = credits_in_one_replay(view, &asked, nodes)?;
+        examples.slice_mut(s![.., first..first + part.decay.len()]).assign(&part.examples);
+        decay.extend(part.decay);
+        start = start.zip(part.start).map(|(all, part)| [all, part].concat());
+    }
+    Ok(Credits { examples, decay, start })
+}
+
+fn credits_in_one_replay<T: Real>(
+    view: View<'_, FullTrace, T>,
+    queries: &Queries<T>,
+    nodes: &[Node],
+) -> Result<Credits, RunError> {
+    let (n, q) = (view.train().len(), queries.examples.len());
+    let empty = Credits { examples: Array2::zeros((n, q)), decay: vec![0.0; q], start: None };
+    let recipe = view.recipe();
+    let split = Split { view, queries, nodes, recipe, credits: empty };
+    // Without momentum a gradient moves its own step only, and steps can be read in any order.
+    if recipe.momentum == 0.0 {
+        let mut observer = Immediate { split };
+        view.replay(&mut observer)?;
+        Ok(observer.split.credits)
+    } else {
+        let tails = Array2::zeros((q, view.model().layout().parameters()));
+        let mut observer = Tails { split, tails };
+        view.replay_backwards(&mut observer)?;
+        Ok(observer.split.credits)
+    }
+}
+
+/// What both observers know and add to.
+struct Split<'a, T> {
+    view: View<'a, FullTrace, T>,
+    queries: &'a Queries<T>,
+    nodes: &'a [Node],
+    recipe: Recipe,
+    credits: Credits,
+}
+
+impl<T: Real> Split<'_, T> {
+    /// Captures of the queries' descent gradients at each node of the step, with the node's weight.
+    fn path(&self, step: &Step<'_, T>) -> impl Iterator<Item = (f64, Captures<T>)> {
+        self.nodes.iter().map(move |&(s, c)| {
+            let at: Vec<T> = step
+                .before
+                .iter()
+                .zip(step.after)
+                .map(|(before, after)| {
+                    let (before, after) = (before.to_f64(), after.to_f64());
+                    T::from_f64(before + s * (after - before))
+                })
+                .collect();
+            let quantity = Quantity::NegativeUtility(self.queries.utility);
+            (c, self.view.model_at(&at).captures(&self.queries.examples, quantity))
+        })
+    }
+
+    /// Adds `scale w_i products[i]` to the example in row `i` of the batch.
+    fn post(&mut self, step: &Step<'_, T>, scale: f64, products: &Array2<f64>) {
+        for ((&row, weight), products) in
+            step.rows.iter().zip(step.weights).zip(products.axis_iter(Axis(0)))
+        {
+            self.credits.examples.row_mut(row).scaled_add(scale * weight.to_f64(), &products);
+        }
+    }
+
+    fn post_decay(&mut self, credits: impl Iterator<Item = f64>) {
+        for (decay, credit) in self.credits.decay.iter_mut().zip(credits) {
+            *decay += self.recipe.weight_decay * credit;
+        }
+    }
+
+    /// Keeps the utilities at the start of the run, when the step is the first.
+    fn note_start(&mut self, step: &Step<'_, T>) {
+        if step.index == 0 {
+            let model = self.view.model_at(step.before);
+            let utilities = model.utilities(&self.queries.examples, self.queries.utility);
+            self.credits.start = Some(utilities);
+        }
+    }
+}
+
+/// SGD without momentum: `phi_i += (eta_t / B) w_i b~ . g_i` with the path's mean descent gradient
+/// `b~`, by products of captures.
+struct Immediate<'a, T> {
+    split: Split<'a, T>,
+}
+
+impl<T: Real> Observer<T> for Immediate<'_, T> {
+    fn step(&mut self, step: &Step<'_, T>) -> Result<(), RunError> {
+        let split = &mut self.split;
+        split.note_start(step);
+        let eta = step.learning_rate;
+        let paths: Vec<(f64, Captures<T>)> = split.path(step).collect();
+        for (c, b) in paths {
+            let products = pair::gradient_products(step.captures, &b);
+            split.post(step, c * eta / split.recipe.batch_size as f64, &products);
+            if split.recipe.weight_decay != 0.0 {
+                let theta =
+                    Array2::from_shape_fn((1, step.before.len()), |(_, j)| step.before[j].to_f64());
+                let layout = split.view.model().layout();
+                let along = pair::directional_products(&b, layout, theta.view());
+                split.post_decay(along.column(0).iter().map(|along| c * eta * along));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// SGD with momentum: backwards, `u_r = eta_r b~_r + mu u_{r+1}` is what a gradient that entered the
+/// momentum at step `r` met in all the steps it moved; `phi_i += (1 / B) w_i u_r . g_i`.
+struct Tails<'a, T> {
+    split: Split<'a, T>,
+    tails: Array2<f64>,
+}
+
+impl<T: Real> Observer<T> for Tails<'_, T> {
+    fn step(&mut self, step: &Step<'_, T>) -> Result<(), RunError> {
+        let split = &mut self.split;
+        split.note_start(step);
+        let layout = split.view.model().layout();
+        self.tails *= split.recipe.momentum;
+        for (c, b) in split.path(step) {
+            pair::add_gradients(&b, layout, c * step.learning_rate, self.tails.view_mut());
+        }
+        let products = pair::directional_products(step.captures, layout, self.tails.view());
+        split.post(step, 1.0 / split.recipe.batch_size as f64, &products);
+        if split.recipe.weight_decay != 0.0 {
+            let theta: Vec<f64> = step.before.iter().map(|value| value.to_f64()).collect();
+            let tails = self.tails.outer_iter();
+            split.post_decay(
+                tails.map(|tail| {
+                    math::dot(tail.as_slice().expect("tails in standard layout"), &theta)
+                }),
+            );
+        }
+        Ok(())
+    }
+}

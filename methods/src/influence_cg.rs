@@ -1,0 +1,269 @@
+//! Influence functions by conjugate gradients.
+//!
+//! # Computes
+//! `tau[i, q] = (1/n) b_q . x_qi` in the form `(1/n) (C_lambda^-1 b_q) . g_i` at `theta_T`, where
+//! `C_lambda = (1/n) sum_i C_i + (gamma + lambda) I`: `C_i` is the Gauss-Newton matrix or the
+//! Hessian of `l_i`, the weight decay `gamma` is the second derivative of the regulariser
+//! `gamma/2 |theta|^2`, and `lambda` is the damping. Each system is solved to a relative residual of
+//! `tolerance`.
+//!
+//! # Reads
+//! Final weights. One gradient for each training example and query; for each query and iteration
+//! one curvature product over all training examples. Relative damping costs one gradient more for
+//! each training example and class.
+//!
+//! # Shapes
+//! Queries are solved in blocks: directions `(k, p) -> (k, p)` in one pass over the data; vectors of
+//! the iteration are kept in `f64`, products run in the number type of the run. Then
+//! `(n, p) x (p, k) -> (n, k)` from captures.
+//!
+//! # Differs from the paper
+//! The paper estimates the inverse with mini-batches or conjugate gradients on the Hessian; here
+//! every product runs over all data, the default curvature is Gauss-Newton, and the score carries
+//! the factor `1/n` and the sign of the utility. In `f32` the residual is that of the recurrence.
+//!
+//! # Example
+//! ```
+//! use attribench_core::Method;
+//! use attribench_methods::InfluenceCg;
+//! let method = InfluenceCg { iterations: 50, ..InfluenceCg::default() };
+//! assert!(method.check().is_ok());
+//! ```
+//!
+//! # References
+//! Koh, Liang, Understanding black-box predictions via influence functions, ICML 2017,
+//! arXiv 1703.04730; Hestenes, Stiefel, Methods of conjugate gradients for solving linear systems,
+//! 1952.
+
+use attribench_core::{
+    Context, FinalModel, Method, MethodError, MethodInfo, Queries, Real, Scale, Scorer, Scores,
+    View,
+};
+use ndarray::{Array2, ArrayView2, Axis, s};
+use serde::{Deserialize, Serialize};
+
+use crate::{CurvatureKind, Damping, label, pair};
+
+/// Queries that are solved side by side.
+const BLOCK_QUERIES: usize = 32;
+
+/// See the [module](self).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct InfluenceCg {
+    /// The curvature.
+    pub curvature: CurvatureKind,
+    /// `lambda`, or what it is relative to.
+    pub damping: Damping,
+    /// Most iterations for a query.
+    pub iterations: usize,
+    /// Residual relative to the right-hand side at which a query is done.
+    pub tolerance: f64,
+    /// What to do with a query that is not done after the last iteration.
+    pub on_limit: OnLimit,
+}
+
+/// What to do when the iterations run out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnLimit {
+    /// Give up with an error that names the residual.
+    #[default]
+    Refuse,
+    /// Score with what has been reached.
+    Accept,
+}
+
+impl Default for InfluenceCg {
+    fn default() -> Self {
+        Self {
+            curvature: CurvatureKind::GaussNewton,
+            damping: Damping::default(),
+            iterations: 200,
+            tolerance: 1e-6,
+            on_limit: OnLimit::Refuse,
+        }
+    }
+}
+
+impl Method for InfluenceCg {
+    type Access = FinalModel;
+    const INFO: MethodInfo = MethodInfo {
+        name: "influence-cg",
+        summary: "influence functions by conjugate gradients",
+        scale: Scale::Derivative,
+    };
+
+    fn check(&self) -> Result<(), String> {
+        self.damping.check()?;
+        if self.iterations == 0 {
+            return Err("`iterations` is 0\nhint: allow at least one iteration".to_owned());
+        }
+        if !(self.tolerance > 0.0 && self.tolerance < 1.0) {
+            let found = self.tolerance;
+            return Err(format!("`tolerance` is {found}\nhint: give a number between 0 and 1"));
+        }
+        Ok(())
+    }
+
+    fn fit<'a, T: Real>(
+        &self,
+        view: View<'a, FinalModel, T>,
+        _context: &Context<'_>,
+    ) -> Result<Box<dyn Scorer<T> + 'a>, MethodError> {
+        let gamma = view.recipe().weight_decay;
+        let mut diagonal = self.damping.diagonal(view.model(), view.train());
+        diagonal.iter_mut().for_each(|lambda| *lambda += gamma);
+        Ok(Box::new(Fitted { view, diagonal, method: self.clone() }))
+    }
+}
+
+struct Fitted<'a, T> {
+    view: View<'a, FinalModel, T>,
+    /// `gamma + lambda` of every parameter.
+    diagonal: Vec<f64>,
+    method: InfluenceCg,
+}
+
+impl<T: Real> Fitted<'_, T> {
+    /// `C_lambda d` for stacked directions, `(k, p) -> (k, p)`.
+    fn products(&self, directions: ArrayView2<'_, f64>) -> Array2<f64> {
+        let train = self.view.train();
+        let ones = vec![T::one(); train.len()];
+        let narrowed = directions.mapv(T::from_f64);
+        let curvature = self.method.curvature.into();
+        let sums = self.view.model().curvature_products(train, &ones, curvature, narrowed.view());
+        let n = train.len() as f64;
+        Array2::from_shape_fn(directions.dim(), |(k, j)| {
+            sums[(k, j)].to_f64() / n + self.diagonal[j] * directions[(k, j)]
+        })
+    }
+}
+
+impl<T: Real> Scorer<T> for Fitted<'_, T> {
+    fn score(&mut self, queries: &Queries<T>) -> Result<Scores, MethodError> {
+        let (train, model) = (self.view.train(), self.view.model());
+        let n = train.len() as f64;
+        let mut values = Array2::zeros((train.len(), queries.examples.len()));
+        for (first, block) in queries.examples.blocks(BLOCK_QUERIES) {
+            let asked = Queries { examples: block, utility: queries.utility };
+            let b = pair::gradients(&pair::query_captures(model, &asked), model.layout());
+            let x = conjugate_gradients(b, &self.method, |d| self.products(d))?;
+            for (start, g) in pair::train_captures(model, train) {
+                let products = pair::directional_products(&g, model.layout(), x.view()) / n;
+                values
+                    .slice_mut(s![start..start + g.len(), first..first + asked.ids().len()])
+                    .assign(&products);
+            }
+        }
+        label::<InfluenceCg, T>(train, queries, values)
+    }
+}
+
+/// Solves `C x = b` for every row of `b`, `(k, p)`, with products of stacked directions.
+fn conjugate_gradients(
+    b: Array2<f64>,
+    method: &InfluenceCg,
+    products: impl Fn(ArrayView2<'_, f64>) -> Array2<f64>,
+) -> Result<Array2<f64>, MethodError> {
+    let squares = |rows: &Array2<f64>| rows.map_axis(Axis(1), |row| row.dot(&row)).to_vec();
+    let targets: Vec<f64> = squares(&b).iter().map(|b| b * method.tolerance.powi(2)).collect();
+    let mut x = Array2::<f64>::zeros(b.dim());
+    let (mut r, mut d, mut rr) = (b.clone(), b.clone(), squares(&b));
+    for _ in 0..method.iterations {
+        // A query that is done leaves the block, so that the others' products get cheaper.
+        let open: Vec<usize> = (0..rr.len()).filter(|&k| rr[k] > targets[k]).collect();
+        if open.is_empty() {
+            return Ok(x);
+        }
+        let cd = products(d.select(Axis(0), &open).view());
+        for (&k, cd) in open.iter().zip(cd.outer_iter()) {
+            let curvature_along = d.row(k).dot(&cd);
+            // This way round so that a NaN is refused too.
+            if !(curvature_along > 0.0) {
+                return Err(MethodError::NotPositiveDefinite { matrix: "the damped curvature" });
+            }
+            let alpha = rr[k] / curvature_along;
+            x.row_mut(k).scaled_add(alpha, &d.row(k));
+            r.row_mut(k).scaled_add(-alpha, &cd);
+            let next = r.row(k).dot(&r.row(k));
+            let beta = next / rr[k];
+            rr[k] = next;
+            let (mut d, r) = (d.row_mut(k), r.row(k));
+            d.zip_mut_with(&r, |d, r| *d = r + beta * *d);
+        }
+    }
+    let ratio = |k: usize| (rr[k] / targets[k]).sqrt() * method.tolerance;
+    let residual = (0..rr.len()).filter(|&k| rr[k] > targets[k]).map(ratio).fold(0.0, f64::max);
+    if residual == 0.0 || method.on_limit == OnLimit::Accept {
+        return Ok(x);
+    }
+    Err(MethodError::NotConverged {
+        what: "conjugate gradients",
+        residual,
+        iterations: method.iterations,
+        tolerance: method.tolerance,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use attribench_core::{Method, Utility};
+
+    use super::{InfluenceCg, OnLimit};
+    use crate::{
+        CurvatureKind, Damping, InfluenceExplicit,
+        common::{assert_close, digits_like, scores_of, try_scores_of},
+    };
+
+    #[test]
+    fn agrees_with_the_explicit_inverse() {
+        for (curvature, damping) in [
+            (CurvatureKind::GaussNewton, Damping::default()),
+            (CurvatureKind::GaussNewton, Damping::Absolute(0.05)),
+            (CurvatureKind::Hessian, Damping::Relative(200.0)),
+        ] {
+            let (run, queries) = digits_like::<f64>(30).network(&[7]).pair(5, Utility::Margin);
+            let cg = InfluenceCg { curvature, damping, tolerance: 1e-12, ..InfluenceCg::default() };
+            let explicit = InfluenceExplicit { curvature, damping };
+            let expected = scores_of(&explicit, &run, &queries);
+            let found = scores_of(&cg, &run, &queries);
+            assert_close(found.values(), expected.values().as_slice().unwrap(), 1e-9);
+        }
+    }
+
+    #[test]
+    fn too_few_iterations_are_an_error_unless_accepted() {
+        let (run, queries) = digits_like::<f64>(30).network(&[7]).pair(5, Utility::Margin);
+        let hasty = InfluenceCg { iterations: 2, ..InfluenceCg::default() };
+        let refusal = try_scores_of(&hasty, &run, &queries).unwrap_err();
+        assert!(refusal.to_string().contains("after 2 iterations"), "{refusal}");
+        let content = InfluenceCg { on_limit: OnLimit::Accept, ..hasty };
+        assert_eq!(scores_of(&content, &run, &queries).values().dim(), (30, 5));
+    }
+
+    #[test]
+    fn a_negative_curvature_is_refused() {
+        let problem = digits_like::<f64>(30).network(&[7]).untrained();
+        let (run, queries) = problem.pair(5, Utility::Margin);
+        let damping = Damping::Absolute(0.0);
+        let hessian = InfluenceCg {
+            curvature: CurvatureKind::Hessian,
+            damping,
+            tolerance: 1e-12,
+            ..InfluenceCg::default()
+        };
+        let refusal = try_scores_of(&hessian, &run, &queries).unwrap_err();
+        assert!(refusal.to_string().contains("not positive definite"), "{refusal}");
+    }
+
+    #[test]
+    fn parameters_out_of_range_name_the_field() {
+        let wrong = InfluenceCg { tolerance: 0.0, ..InfluenceCg::default() };
+        assert!(wrong.check().unwrap_err().contains("`tolerance`"));
+        let wrong = InfluenceCg { iterations: 0, ..InfluenceCg::default() };
+        assert!(wrong.check().unwrap_err().contains("`iterations`"));
+        let wrong = InfluenceCg { damping: Damping::Absolute(-1.0), ..InfluenceCg::default() };
+        assert!(wrong.check().unwrap_err().contains("`damping`"));
+    }
+}

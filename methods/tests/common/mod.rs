@@ -1,0 +1,429 @@
+//! Small runs made in the plainest way, and slow answers to compare with.
+
+use attribench_core::{
+    Checkpoint, Curvature, Examples, FitReal, Labels, Meter, Method, MethodEntry, MethodError,
+    Model, Observer, Quantity, Queries, Real, Recipe, Run, RunError, Scores, Step, Utility, stream,
+};
+use attribench_models::{Activation, Network};
+use ndarray::{Array2, ArrayView2, s};
+use rand_distr::{Distribution, StandardNormal};
+
+/// Seed under which methods are fitted.
+pub const SEED: u64 = 11;
+
+/// One step as it happened.
+#[derive(Clone, Debug)]
+pub struct StoredStep<T> {
+    pub rows: Vec<usize>,
+    pub learning_rate: f64,
+    pub before: Vec<T>,
+    pub after: Vec<T>,
+}
+
+/// What a run does apart from its data.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub batches: Vec<Vec<usize>>,
+    pub batch_size: usize,
+    pub learning_rate: f64,
+    pub momentum: f64,
+    pub weight_decay: f64,
+    /// Steps that one checkpoint stands for.
+    pub interval: usize,
+}
+
+/// A run that keeps every state.
+#[derive(Clone, Debug)]
+pub struct TestRun<T> {
+    pub model: Network,
+    pub train: Examples<T>,
+    pub recipe: Recipe,
+    pub steps: Vec<StoredStep<T>>,
+    pub checkpoints: Vec<Checkpoint<T>>,
+    pub parameters: Vec<T>,
+}
+
+impl<T: Real> TestRun<T> {
+    /// `v <- mu v + (1/B) sum g_i + gamma theta; theta <- theta - eta v`, one example at a time.
+    pub fn new(model: Network, train: Examples<T>, initial: Vec<T>, plan: &Plan) -> Self {
+        let mut theta: Vec<f64> = initial.iter().map(|value| value.to_f64()).collect();
+        let mut v = vec![0.0; theta.len()];
+        let round = |theta: &[f64]| -> Vec<T> { theta.iter().map(|&x| T::from_f64(x)).collect() };
+        let mut steps = Vec::new();
+        for rows in &plan.batches {
+            let before = round(&theta);
+            let ones = vec![T::one(); rows.len()];
+            let sum = model.gradient(&before, &train.select(rows), Quantity::Loss, &ones);
+            for j in 0..theta.len() {
+                let gradient = sum[j].to_f64() / plan.batch_size as f64;
+                v[j] = plan.momentum * v[j] + gradient + plan.weight_decay * theta[j];
+                theta[j] -= plan.learning_rate * v[j];
+            }
+            // The run's states are those of its number type.
+            let after = round(&theta);
+            theta = after.iter().map(|value| value.to_f64()).collect();
+            let learning_rate = plan.learning_rate;
+            steps.push(StoredStep { rows: rows.clone(), learning_rate, before, after });
+        }
+        let recipe = Recipe {
+            steps: steps.len(),
+            batch_size: plan.batch_size,
+            momentum: plan.momentum,
+            weight_decay: plan.weight_decay,
+            total_learning_rate: plan.learning_rate * steps.len() as f64,
+        };
+        let checkpoints = steps
+            .chunks(plan.interval.max(1))
+            .enumerate()
+            .map(|(index, chunk)| {
+                let mut exposure = vec![0.0; train.len()];
+                for step in chunk {
+                    for &row in &step.rows {
+                        let size = step.learning_rate / (1.0 - plan.momentum);
+                        exposure[row] += size / plan.batch_size as f64;
+                    }
+                }
+                let parameters = chunk[0].before.clone();
+                Checkpoint { step: index * plan.interval, parameters, exposure }
+            })
+            .collect();
+        Self { model, train, recipe, steps, checkpoints, parameters: round(&theta) }
+    }
+
+    /// A run of no steps that ends at `parameters`.
+    pub fn at(model: Network, train: Examples<T>, parameters: Vec<T>, recipe: Recipe) -> Self {
+        Self { model, train, recipe, steps: Vec::new(), checkpoints: Vec::new(), parameters }
+    }
+
+    /// A run of no steps of a model of one layer, for methods that do not look at it.
+    pub fn untrained(train: Examples<T>) -> Self {
+        let model = Network::dense(&[train.features().ncols(), 2], Activation::Tanh);
+        let parameters = model.initial_parameters(0);
+        Self::at(model, train, parameters, STILL)
+    }
+
+    pub fn batch_size(&self) -> usize {
+        self.recipe.batch_size
+    }
+
+    fn show(&self, index: usize, observer: &mut dyn Observer<T>) -> Result<(), RunError> {
+        let step = &self.steps[index];
+        let batch = self.train.select(&step.rows);
+        observer.step(&Step {
+            index,
+            rows: &step.rows,
+            weights: &vec![T::one(); step.rows.len()],
+            learning_rate: step.learning_rate,
+            before: &step.before,
+            after: &step.after,
+            captures: &self.model.captures(&step.before, &batch, Quantity::Loss),
+        })
+    }
+}
+
+/// Constants of a run of no steps.
+pub const STILL: Recipe =
+    Recipe { steps: 0, batch_size: 1, momentum: 0.0, weight_decay: 0.0, total_learning_rate: 0.0 };
+
+impl<T: Real> Run<T> for TestRun<T> {
+    fn train(&self) -> &Examples<T> {
+        &self.train
+    }
+    fn model(&self) -> &dyn Model<T> {
+        &self.model
+    }
+    fn final_parameters(&self) -> &[T] {
+        &self.parameters
+    }
+    fn recipe(&self) -> Recipe {
+        self.recipe
+    }
+    fn checkpoints(&self) -> &[Checkpoint<T>] {
+        &self.checkpoints
+    }
+    fn replay(&self, observer: &mut dyn Observer<T>) -> Result<(), RunError> {
+        (0..self.steps.len()).try_for_each(|index| self.show(index, observer))
+    }
+    fn replay_backwards(&self, observer: &mut dyn Observer<T>) -> Result<(), RunError> {
+        (0..self.steps.len()).rev().try_for_each(|index| self.show(index, observer))
+    }
+}
+
+impl TestRun<f64> {
+    /// The run of no steps with data and parameters rounded to single precision.
+    pub fn in_single_precision(&self, queries: &Queries<f64>) -> (TestRun<f32>, Queries<f32>) {
+        let round = |examples: &Examples<f64>| {
+            let labels = match examples.labels() {
+                Labels::Classes(labels) => Labels::Classes(labels.clone()),
+                Labels::Values(values) => {
+                    Labels::Values(values.iter().map(|&value| value as f32).collect())
+                }
+            };
+            Examples::new(examples.features().mapv(|value| value as f32), labels)
+        };
+        let parameters = self.parameters.iter().map(|&value| value as f32).collect();
+        let run = TestRun::at(self.model.clone(), round(&self.train), parameters, self.recipe);
+        (run, Queries { examples: round(&queries.examples), utility: queries.utility })
+    }
+
+    /// The same run, ended at another's parameters.
+    pub fn at_parameters_of(&self, other: &TestRun<f32>) -> Self {
+        let parameters = other.parameters.iter().map(|&value| f64::from(value)).collect();
+        Self { parameters, ..self.clone() }
+    }
+}
+
+/// A run with its queries.
+pub struct Game {
+    pub run: TestRun<f64>,
+    pub queries: Queries<f64>,
+}
+
+/// Two examples, two steps in one dimension: `l_i = 1/2 (theta - y_i)^2` with `y = (1, 3)`, full
+/// batch, learning rate 1/2, from 0. Inputs are 0, so that the bias is the one parameter that moves.
+fn golden(momentum: f64, target: f64) -> Game {
+    let train = Examples::new(Array2::zeros((2, 1)), Labels::Values(vec![1.0, 3.0]));
+    let plan = Plan {
+        batches: vec![vec![0, 1]; 2],
+        batch_size: 2,
+        learning_rate: 0.5,
+        momentum,
+        weight_decay: 0.0,
+        interval: 1,
+    };
+    let model = Network::dense(&[1, 1], Activation::Tanh);
+    let run = TestRun::new(model, train, vec![0.0, 0.0], &plan);
+    let examples = Examples::new(Array2::zeros((1, 1)), Labels::Values(vec![target]));
+    Game { run, queries: Queries { examples, utility: Utility::NegativeLoss } }
+}
+
+/// SGD, `f = -1/2 (theta - 2)^2`: theta 0, 1, 1.5.
+pub fn golden_sgd() -> Game {
+    golden(0.0, 2.0)
+}
+
+/// Momentum 1/2, `f = -1/2 (theta - 4)^2`: theta 0, 1, 2.
+pub fn golden_momentum() -> Game {
+    golden(0.5, 4.0)
+}
+
+/// Four points on a line, fitted by `slope_and_intercept`, and a query at 4.
+pub fn least_squares(
+    weight_decay: f64,
+    slope_and_intercept: [f64; 2],
+) -> (TestRun<f64>, Queries<f64>) {
+    let line = |x: Vec<f64>, y: Vec<f64>| {
+        Examples::new(Array2::from_shape_vec((x.len(), 1), x).unwrap(), Labels::Values(y))
+    };
+    let train = line(vec![0.0, 1.0, 2.0, 3.0], vec![1.0, 2.0, 2.0, 4.0]);
+    let model = Network::dense(&[1, 1], Activation::Tanh);
+    let recipe = Recipe { weight_decay, ..STILL };
+    let run = TestRun::at(model, train, slope_and_intercept.to_vec(), recipe);
+    let queries = Queries { examples: line(vec![4.0], vec![5.0]), utility: Utility::NegativeLoss };
+    (run, queries)
+}
+
+/// A problem of four noisy classes in twelve dimensions, to be changed before it is run.
+pub struct Problem<T> {
+    pub train: Examples<T>,
+    pub hidden: Vec<usize>,
+    pub plan: Plan,
+}
+
+/// See [`Problem`]; `n` training examples, three epochs in batches of 8.
+pub fn digits_like<T: Real>(n: usize) -> Problem<T> {
+    let rows: Vec<usize> = (0..3 * n).map(|i| (i * 7) % n).collect();
+    let plan = Plan {
+        batches: rows.chunks(8).map(<[usize]>::to_vec).collect(),
+        batch_size: 8,
+        learning_rate: 0.1,
+        momentum: 0.0,
+        weight_decay: 0.0,
+        interval: 4,
+    };
+    Problem { train: noisy_classes(n, "train"), hidden: vec![5], plan }
+}
+
+fn noisy_classes<T: Real>(n: usize, name: &str) -> Examples<T> {
+    let mut numbers = stream(5, name, 0);
+    let labels: Vec<u32> = (0..n as u32).map(|i| (i * i + i / 3) % 4).collect();
+    let features = Array2::from_shape_fn((n, 12), |(i, j)| {
+        let centre = if j % 4 == labels[i] as usize { 1.0 } else { 0.0 };
+        let noise: f64 = StandardNormal.sample(&mut numbers);
+        // Multiples of 2^-10 are the same number in both precisions.
+        T::from_f64(((centre + noise) * 1024.0).round() / 1024.0)
+    });
+    Examples::new(features, Labels::Classes(labels))
+}
+
+impl<T: Real> Problem<T> {
+    pub fn network(mut self, hidden: &[usize]) -> Self {
+        self.hidden = hidden.to_vec();
+        self
+    }
+
+    pub fn momentum(mut self, momentum: f64) -> Self {
+        self.plan.momentum = momentum;
+        self.plan.learning_rate *= 1.0 - momentum;
+        self
+    }
+
+    pub fn decay(mut self, weight_decay: f64) -> Self {
+        self.plan.weight_decay = weight_decay;
+        self
+    }
+
+    pub fn learning_rate(mut self, learning_rate: f64) -> Self {
+        self.plan.learning_rate = learning_rate;
+        self
+    }
+
+    pub fn full_batches(mut self, steps: usize) -> Self {
+        let n = self.train.len();
+        self.plan.batches = vec![(0..n).collect(); steps];
+        self.plan.batch_size = n;
+        self
+    }
+
+    pub fn untrained(mut self) -> Self {
+        self.plan.batches.clear();
+        self
+    }
+
+    pub fn run(&self) -> TestRun<T> {
+        let widths: Vec<usize> = [12].into_iter().chain(self.hidden.clone()).chain([4]).collect();
+        let model = Network::dense(&widths, Activation::Tanh);
+        let initial = model.initial_parameters(3);
+        TestRun::new(model, self.train.clone(), initial, &self.plan)
+    }
+
+    /// The training examples as queries.
+    pub fn queries(&self) -> Queries<T> {
+        Queries { examples: self.train.clone(), utility: Utility::Margin }
+    }
+
+    pub fn pair(&self, queries: usize, utility: Utility) -> (TestRun<T>, Queries<T>) {
+        let examples = noisy_classes(queries, "queries");
+        (self.run(), Queries { examples, utility })
+    }
+}
+
+pub fn try_scores_of<M: Method, T: FitReal>(
+    method: &M,
+    run: &TestRun<T>,
+    queries: &Queries<T>,
+) -> Result<Scores, MethodError> {
+    T::fit(method, run, &Meter::default(), SEED)?.score(queries)
+}
+
+pub fn scores_of<M: Method, T: FitReal>(
+    method: &M,
+    run: &TestRun<T>,
+    queries: &Queries<T>,
+) -> Scores {
+    try_scores_of(method, run, queries).unwrap_or_else(|error| panic!("{}: {error}", M::INFO.name))
+}
+
+/// Default parameters, with a tolerance below that of the laws where there is one.
+fn parameters_for_laws(entry: &MethodEntry) -> serde_json::Value {
+    let method = (entry.build)(serde_json::json!({})).expect("defaults are in range");
+    let mut parameters = method.parameters();
+    if let Some(tolerance) = parameters.get_mut("tolerance") {
+        *tolerance = serde_json::json!(1e-13);
+    }
+    parameters
+}
+
+/// Scores of a registered method with its default parameters, iterations run to the end.
+pub fn scores_of_entry<T: FitReal>(
+    entry: &MethodEntry,
+    run: &TestRun<T>,
+    queries: &Queries<T>,
+    seed: u64,
+) -> Result<Scores, MethodError> {
+    let method = (entry.build)(parameters_for_laws(entry)).expect("parameters are in range");
+    T::fit(&*method, run, &Meter::default(), seed)?.score(queries)
+}
+
+/// Largest deviation relative to the largest expected entry.
+pub fn deviation(found: ArrayView2<'_, f64>, expected: &[f64]) -> f64 {
+    assert_eq!(found.len(), expected.len(), "numbers of entries");
+    let largest = expected.iter().fold(0.0f64, |top, value| top.max(value.abs()));
+    let worst = found
+        .iter()
+        .zip(expected)
+        .map(|(found, expected)| (found - expected).abs())
+        .fold(0.0, |top, error| if error > top || error.is_nan() { error } else { top });
+    if largest > 0.0 { worst / largest } else { worst }
+}
+
+pub fn assert_close(found: ArrayView2<'_, f64>, expected: &[f64], tolerance: f64) {
+    let deviation = deviation(found, expected);
+    assert!(deviation <= tolerance, "off by {deviation:.2e} (allowed {tolerance:.0e})");
+}
+
+/// Gradients of the training losses `(n, p)` and of minus the utilities `(q, p)` at the end.
+pub fn gradients_one_at_a_time(
+    run: &TestRun<f64>,
+    queries: &Queries<f64>,
+) -> (Array2<f64>, Array2<f64>) {
+    gradients_one_at_a_time_at(run, queries, &run.parameters)
+}
+
+/// The same at other parameters.
+pub fn gradients_one_at_a_time_at(
+    run: &TestRun<f64>,
+    queries: &Queries<f64>,
+    theta: &[f64],
+) -> (Array2<f64>, Array2<f64>) {
+    let each = |examples: &Examples<f64>, quantity: Quantity| {
+        let mut gradients = Array2::zeros((examples.len(), theta.len()));
+        for i in 0..examples.len() {
+            let one = examples.select(&[i]);
+            let gradient = run.model.gradient(theta, &one, quantity, &[1.0]);
+            gradients.row_mut(i).assign(&ndarray::Array1::from(gradient));
+        }
+        gradients
+    };
+    (
+        each(&run.train, Quantity::Loss),
+        each(&queries.examples, Quantity::NegativeUtility(queries.utility)),
+    )
+}
+
+/// The mean curvature of the loss at the end, `(p, p)`.
+pub fn curvature_by_products(run: &TestRun<f64>, curvature: Curvature) -> Array2<f64> {
+    let (p, n) = (run.parameters.len(), run.train.len());
+    let (ones, units) = (vec![1.0; n], Array2::eye(p));
+    run.model.curvature_products(&run.parameters, &run.train, &ones, curvature, units.view())
+        / n as f64
+}
+
+/// Gaussian elimination with row exchanges: `matrix^-1 right`.
+pub fn solve_slowly(mut matrix: Array2<f64>, mut right: Array2<f64>) -> Array2<f64> {
+    let n = matrix.nrows();
+    for column in 0..n {
+        let size = |row: usize| matrix[(row, column)].abs();
+        let pivot = (column..n).max_by(|&a, &b| size(a).total_cmp(&size(b))).unwrap();
+        for array in [&mut matrix, &mut right] {
+            if pivot > column {
+                let (upper, lower) = array.multi_slice_mut((s![column, ..], s![pivot, ..]));
+                ndarray::Zip::from(upper).and(lower).for_each(std::mem::swap);
+            }
+        }
+        for row in 0..n {
+            if row != column {
+                let factor = matrix[(row, column)] / matrix[(column, column)];
+                for array in [&mut matrix, &mut right] {
+                    let source = array.row(column).to_owned();
+                    array.row_mut(row).scaled_add(-factor, &source);
+                }
+            }
+        }
+    }
+    for row in 0..n {
+        let diagonal = matrix[(row, row)];
+        right.row_mut(row).mapv_inplace(|value| value / diagonal);
+    }
+    right
+}
