@@ -136,6 +136,23 @@ pub struct Tiles<'a, T> {
     finish: Option<(Descent<T>, &'a mut [T])>,
 }
 
+macro_rules! for_constants {
+    ($count:ident, $work:ident, $($index:literal),*) => {
+        $(if $index < $count {
+            $work($index);
+        })*
+    };
+}
+
+/// `work(0)`, `work(1)`, .. `work(N - 1)` for `N` of at most 8, without a loop: a loop that the
+/// compiler leaves standing would keep the sums of a tile in memory, which makes it three times as
+/// slow.
+#[inline(always)]
+fn unrolled<const N: usize>(mut work: impl FnMut(usize)) {
+    const { assert!(N <= 8) };
+    for_constants!(N, work, 0, 1, 2, 3, 4, 5, 6, 7);
+}
+
 macro_rules! implement_tiles {
     (
         $run:ident, $number:ident, $vector:ident, $lanes:ident, $splat:ident, $multiply:ident,
@@ -268,25 +285,37 @@ macro_rules! implement_tiles {
                         left = left.wrapping_add(inner_stride);
                         right = right.wrapping_add(right_stride);
                     }
-                    for (index, sums) in sums.iter().enumerate() {
-                        for (vector, &sum) in sums.iter().enumerate() {
-                            let to = target.add(place(index, vector));
-                            let Some((descent, parameters)) = &mut self.finish else {
-                                store(to, sum);
-                                continue;
-                            };
-                            // The operations of `Descent::step`.
-                            let parameter = parameters.as_mut_ptr().add(place(index, vector));
-                            let theta = load(parameter);
-                            let kept = simd.$multiply(simd.$splat(descent.momentum), load(to));
-                            let moved = simd.$multiply_add(simd.$splat(descent.scale), sum, kept);
-                            let decay = simd.$splat(descent.weight_decay);
-                            let moved = simd.$multiply_add(decay, theta, moved);
-                            store(to, moved);
-                            let back = simd.$splat(-descent.learning_rate);
-                            store(parameter, simd.$multiply_add(back, moved, theta));
-                        }
-                    }
+                    unrolled::<ROWS>(
+                        #[inline(always)]
+                        |index| {
+                            unrolled::<VECTORS>(
+                                #[inline(always)]
+                                |vector| {
+                                    let sum = sums[index][vector];
+                                    let at = place(index, vector);
+                                    let to = target.add(at);
+                                    let Some((descent, parameters)) = &mut self.finish else {
+                                        return store(to, sum);
+                                    };
+                                    // The operations of `Descent::step`.
+                                    let [momentum, scale, decay, back] = [
+                                        descent.momentum,
+                                        descent.scale,
+                                        descent.weight_decay,
+                                        -descent.learning_rate,
+                                    ]
+                                    .map(|constant| simd.$splat(constant));
+                                    let parameter = parameters.as_mut_ptr().add(at);
+                                    let theta = load(parameter);
+                                    let kept = simd.$multiply(momentum, load(to));
+                                    let moved = simd.$multiply_add(scale, sum, kept);
+                                    let moved = simd.$multiply_add(decay, theta, moved);
+                                    store(to, moved);
+                                    store(parameter, simd.$multiply_add(back, moved, theta));
+                                },
+                            )
+                        },
+                    );
                 }
                 ROWS
             }
