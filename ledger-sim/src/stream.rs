@@ -10,7 +10,7 @@ use crate::money::Amount;
 use crate::posting::{Kind, Line};
 use crate::random::Streams;
 use crate::refusal::Refusal;
-use crate::rules::{self, Inputs, OnEmpty, Rule, State};
+use crate::rules::{self, Inputs, OnEmpty, Rule, Side, State};
 use crate::scores::ScoreView;
 
 /// How a stream is settled. Two streams are comparable when they differ in their scores alone.
@@ -27,6 +27,11 @@ pub struct StreamOptions<'a> {
     pub on_empty: OnEmpty,
     /// Fee of each query, by which the pool is split over queries; `None` splits it equally.
     pub query_fees: Option<&'a [Amount]>,
+    /// Inputs that only some rules read, the same at every settlement. Stakes are bonded in the
+    /// books before the first.
+    pub side: Side<'a>,
+    /// What the treasury holds at first, for rules that it funds.
+    pub treasury: Amount,
 }
 
 impl StreamOptions<'_> {
@@ -38,6 +43,8 @@ impl StreamOptions<'_> {
             queries_per_settlement: None,
             on_empty: OnEmpty::Carry,
             query_fees: None,
+            side: Side::default(),
+            treasury: Amount::ZERO,
         }
     }
 }
@@ -109,7 +116,8 @@ pub fn settle_stream(
     let pots = query_pots(queries, pool, options)?;
     let run = options.seed.to_be_bytes();
     let period = options.queries_per_settlement.map_or(queries, NonZeroUsize::get);
-    let mut ledger = open_books(scores.contributors(), queries.div_ceil(period), pool)?;
+    let mut ledger = open_books(scores.contributors(), pool, options)?;
+    ledger.open(Family::Pot, queries.div_ceil(period))?;
     let mut state = State::Fresh;
     for (epoch, start) in (0u32..).zip((0..queries).step_by(period)) {
         let range = start..(start + period).min(queries);
@@ -123,6 +131,7 @@ pub fn settle_stream(
         inputs.streams = Some(Streams::new(options.seed, 0));
         inputs.scores = Some(&slice);
         inputs.query_fees = options.query_fees.map(|fees| &fees[range]);
+        inputs.side = options.side;
         state = settle_once(&mut ledger, rule, &inputs, &state)?;
     }
     let report = audit(&ledger)?;
@@ -150,10 +159,29 @@ fn query_pots(
     apportion(pool, &weights, &Ties::Index)
 }
 
-fn open_books(contributors: usize, settlements: usize, pool: Amount) -> Result<Ledger, Refusal> {
-    let mut ledger = Ledger::new(pool)?;
+/// Books in which nothing but stakes and the treasury is funded.
+fn open_books(
+    contributors: usize,
+    pool: Amount,
+    options: &StreamOptions<'_>,
+) -> Result<Ledger, Refusal> {
+    let stakes = options.side.stakes.unwrap_or_default();
+    let staked = Amount::total(stakes.iter().copied())?;
+    let funded = staked.plus(options.treasury)?;
+    let mut ledger = Ledger::new(pool.plus(funded)?)?;
     ledger.open(Family::Contributor, contributors)?;
-    ledger.open(Family::Pot, settlements)?;
+    ledger.open(Family::Stake, stakes.len())?;
+    ledger.open(Family::Node, options.side.reports.map_or(0, |reports| reports.stakes.len()))?;
+    if !funded.is_zero() {
+        let mut lines = vec![
+            Line::new(Account::MINT, -funded.signed()?),
+            Line::new(Account::TREASURY, options.treasury.signed()?),
+        ];
+        for (index, stake) in (0u32..).zip(stakes) {
+            lines.push(Line::new(Account::new(Family::Stake, index), stake.signed()?));
+        }
+        ledger.post(Kind::Stake, 0, &lines)?;
+    }
     Ok(ledger)
 }
 
@@ -230,6 +258,27 @@ mod tests {
     }
 
     #[test]
+    fn stakes_and_treasury_are_in_the_books() {
+        let view = ScoreView::from_dense(2, 1, &[0.0, 0.0]).unwrap();
+        let stakes = [Amount::new(1_000), Amount::new(1_000)];
+        let score = |correlation| rules::TournamentScore { correlation, contribution: 0.0 };
+        let scores = [score(0.03), score(-0.2)];
+        let side = Side { stakes: Some(&stakes), tournament: Some(&scores), ..Side::default() };
+        let treasury = Amount::new(100);
+        let options = StreamOptions { side, treasury, ..StreamOptions::seeded(1) };
+        let outcome = run("tournament", &view, 9, &options);
+        // A gain of 30 from the treasury, a loss of 5% of the stake; the pool has no claimant.
+        assert_eq!(units(&outcome), [30, 0]);
+        assert_eq!(outcome.ledger().family(Family::Stake), [1_000, 950]);
+        assert_eq!(outcome.treasury(), Ok(Amount::new(70)));
+        assert_eq!((outcome.burn(), outcome.carry()), (Ok(Amount::new(50)), Ok(Amount::new(9))));
+        let poor = StreamOptions { treasury: Amount::new(29), ..options };
+        let rule = rules::build("tournament", &Parameters::new()).unwrap();
+        let refusal = settle_stream(&view, Amount::new(9), rule.as_ref(), &poor).unwrap_err();
+        assert_eq!(refusal, Refusal::Underflow { account: Account::TREASURY });
+    }
+
+    #[test]
     fn refusals() {
         let rule = rules::build("equal", &Parameters::new()).unwrap();
         let go = |view: &ScoreView, pool: u64, options: &StreamOptions<'_>| {
@@ -265,7 +314,7 @@ mod tests {
                 queries_per_settlement: NonZeroUsize::new(period),
                 ..StreamOptions::seeded(5)
             };
-            for name in rules::STREAM_RULES {
+            for name in rules::stream_rules().map(|entry| entry.name) {
                 let outcome = run(name, &view, pool, &options);
                 let again = run(name, &view, pool, &options);
                 prop_assert_eq!(outcome.payouts(), again.payouts());
@@ -285,7 +334,7 @@ mod tests {
             let back: Vec<f64> = rows.iter().rev().flat_map(|row| row.iter().copied()).collect();
             let forward = ScoreView::from_dense(contributors, queries, &scores).unwrap();
             let backward = ScoreView::from_dense(contributors, queries, &back).unwrap();
-            for name in rules::STREAM_RULES {
+            for name in rules::stream_rules().map(|entry| entry.name) {
                 let named = |names| StreamOptions {
                     identities: Identities::Named(names),
                     ..StreamOptions::seeded(5)

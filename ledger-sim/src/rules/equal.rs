@@ -12,6 +12,7 @@ pub(super) const ENTRY: Entry = Entry {
     name: "equal",
     summary: "the same amount to every identity",
     attack: "more identities: m of them take m/(N-1+m)",
+    needs: &[],
     build,
 };
 

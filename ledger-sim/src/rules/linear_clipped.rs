@@ -19,6 +19,7 @@ pub(super) const ENTRY: Entry = Entry {
     name: "linear-clipped",
     summary: "each query's pot in proportion to the positive scores for it",
     attack: "noise farming: identities of no value are paid sigma/sqrt(2 pi) per query",
+    needs: &[],
     build,
 };
 

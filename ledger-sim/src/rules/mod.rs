@@ -3,19 +3,43 @@
 //! One rule is one file: documentation, parameters, code and tests. To add one, write the file and
 //! its two lines here (the module and the entry of [`RULES`], which is sorted by name).
 
+mod arrival_order;
+mod buyout;
+mod curation_rank;
 mod equal;
+mod faithful_group;
+mod flat_fee;
 mod linear_clipped;
 mod net_then_clip;
 mod parameters;
+mod power;
+mod pro_rata;
+mod procurement;
 mod random;
+mod replication_robust;
+mod semivalue;
+mod signed_debt;
+mod softmax;
+mod threshold_pool;
+mod tournament;
+mod user_centric;
+mod yuma;
 
+pub use curation_rank::{CurationMarket, Position, Role};
+pub use faithful_group::OwnedItems;
 pub use parameters::{Parameters, Reader, Value};
+pub use pro_rata::Usage;
+pub use procurement::Bid;
+pub use threshold_pool::TrailingUse;
+pub use tournament::TournamentScore;
+pub use yuma::NodeReports;
 
 use crate::apportion::{Identities, Ties, apportion, weights_from_scores};
 use crate::money::Amount;
 use crate::random::Streams;
 use crate::refusal::Refusal;
 use crate::scores::ScoreView;
+use crate::semivalue::CoalitionGame;
 
 /// A payout rule with its parameters. Pure and deterministic: the same inputs and state give the
 /// same settlement, bit for bit.
@@ -39,6 +63,10 @@ pub enum State {
     /// Nothing yet, or nothing ever.
     #[default]
     Fresh,
+    /// Debt of each contributor in score units, zero or negative.
+    Debts(Vec<f64>),
+    /// Bonds of each node to each contributor, node by node.
+    Bonds(Vec<f64>),
 }
 
 /// What happens to a pot that nobody has a claim to.
@@ -76,6 +104,39 @@ pub struct Inputs<'a> {
     pub scores: Option<&'a ScoreView>,
     /// Fee of each query.
     pub query_fees: Option<&'a [Amount]>,
+    /// What only some rules read.
+    pub side: Side<'a>,
+}
+
+/// Inputs beyond scores and pots; each is read by the few rules that name it in [`Entry::needs`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Side<'a> {
+    /// Uses of contributors by users.
+    pub usage: Option<&'a Usage>,
+    /// Use of each contributor over the trailing twelve months.
+    pub trailing: Option<&'a [TrailingUse]>,
+    /// Indices of the eligible contributors.
+    pub eligible: Option<&'a [usize]>,
+    /// Items of each contributor accepted at this settlement.
+    pub accepted_items: Option<&'a [u64]>,
+    /// Stake of each contributor.
+    pub stakes: Option<&'a [Amount]>,
+    /// Tournament scores of each contributor.
+    pub tournament: Option<&'a [TournamentScore]>,
+    /// Reports of attribution nodes.
+    pub reports: Option<NodeReports<'a>>,
+    /// Consumed volumes and positions of stakers.
+    pub market: Option<CurationMarket<'a>>,
+    /// Values of all coalitions of contributors.
+    pub game: Option<&'a CoalitionGame>,
+    /// Values of all coalitions of items, and who owns the items.
+    pub items: Option<OwnedItems<'a>>,
+    /// Similarity of contributors in [0, 1], row by row.
+    pub similarity: Option<&'a [f64]>,
+    /// Bid of each contributor.
+    pub bids: Option<&'a [Bid]>,
+    /// When each contributor registered, in seconds.
+    pub registered_seconds: Option<&'a [u64]>,
 }
 
 impl<'a> Inputs<'a> {
@@ -92,6 +153,7 @@ impl<'a> Inputs<'a> {
             streams: None,
             scores: None,
             query_fees: None,
+            side: Side::default(),
         }
     }
 
@@ -236,17 +298,40 @@ pub struct Entry {
     pub summary: &'static str,
     /// The best known attack on it.
     pub attack: &'static str,
+    /// Inputs it needs beyond scores, pots and a seed.
+    pub needs: &'static [&'static str],
     /// Builds the rule, refusing parameters that it does not know.
     pub build: fn(&Parameters) -> Result<Box<dyn Rule>, Refusal>,
 }
 
 /// Every rule, sorted by name.
-pub static RULES: &[Entry] =
-    &[equal::ENTRY, linear_clipped::ENTRY, net_then_clip::ENTRY, random::ENTRY];
+pub static RULES: &[Entry] = &[
+    arrival_order::ENTRY,
+    buyout::ENTRY,
+    curation_rank::ENTRY,
+    equal::ENTRY,
+    faithful_group::ENTRY,
+    flat_fee::ENTRY,
+    linear_clipped::ENTRY,
+    net_then_clip::ENTRY,
+    power::ENTRY,
+    pro_rata::ENTRY,
+    procurement::ENTRY,
+    random::ENTRY,
+    replication_robust::ENTRY,
+    semivalue::ENTRY,
+    signed_debt::ENTRY,
+    softmax::ENTRY,
+    threshold_pool::ENTRY,
+    tournament::ENTRY,
+    user_centric::ENTRY,
+    yuma::ENTRY,
+];
 
-/// Rules that need nothing but scores (and a seed): those that a stream of scores can settle.
-pub const STREAM_RULES: &[&str] =
-    &[equal::ENTRY.name, linear_clipped::ENTRY.name, net_then_clip::ENTRY.name, random::ENTRY.name];
+/// Rules that need nothing but scores, a pot for each query and a seed.
+pub fn stream_rules() -> impl Iterator<Item = &'static Entry> {
+    RULES.iter().filter(|entry| entry.needs.is_empty())
+}
 
 /// The registry's entry of that name.
 pub fn find(name: &str) -> Option<&'static Entry> {

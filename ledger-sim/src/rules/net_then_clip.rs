@@ -17,6 +17,7 @@ pub(super) const ENTRY: Entry = Entry {
     name: "net-then-clip",
     summary: "one pot in proportion to the positive part of summed scores",
     attack: "time the entry or exit around the settlement boundary",
+    needs: &[],
     build,
 };
 

@@ -16,6 +16,7 @@ pub(super) const ENTRY: Entry = Entry {
     name: "random",
     summary: "the null: shares uniform on the simplex, blind to scores",
     attack: "more identities, as for an equal split",
+    needs: &[],
     build,
 };
 
