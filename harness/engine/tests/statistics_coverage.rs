@@ -148,16 +148,17 @@ fn seen_through_noise(rho: f64, noise: f64) -> [f64; 4] {
 
 #[test]
 fn a_noisy_truth_lowers_the_correlation_as_its_reliability_says() {
-    // Seed noise, then the limits for many rows: scores whose LDS without noise is 0.685, perfect
-    // scores, ceiling.
+    // Seed noise, then an independent simulation's figures: scores whose LDS without noise is
+    // 0.685, perfect scores, ceiling.
     let cases = [(1.0, 0.556, 0.798, 0.816), (2.0, 0.388, 0.552, 0.577)];
     let rho = 2.0 * (0.685 * PI / 6.0).sin();
     for (noise, seen, perfect, ceiling) in cases {
         // The noise of two runs leaves the share 1 / (1 + noise^2 / 2) of the variance.
         let share: f64 = 1.0 / (1.0 + noise * noise / 2.0);
         let attenuated = [rho * share.sqrt(), share.sqrt()];
-        for (rho, limit) in attenuated.into_iter().zip([seen, perfect]) {
-            assert!((expected_spearman(rho, 1e9) - limit).abs() < 0.007, "limit {limit}");
+        for (rho, value) in attenuated.into_iter().zip([seen, perfect]) {
+            let difference = expected_spearman(rho, ROWS as f64) - value;
+            assert!(difference.abs() < 0.007, "{value} is off by {difference}");
         }
         assert!((share.sqrt() - ceiling).abs() < 0.001);
         // The mean of an F ratio with (M - 1, M) degrees of freedom turned over is

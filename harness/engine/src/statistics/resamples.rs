@@ -8,15 +8,21 @@ use super::error::StatisticsError;
 use super::ranks::MOST_ROWS;
 
 /// How the training seeds behind each row enter the bootstrap.
+///
+/// Runs that are drawn with replacement repeat themselves, so that a drawn mean of few runs is
+/// noisier than the real one and every correlation with it is lower: the interval moves down. In
+/// simulations with two runs a row, seed noise of one to two times the signal and 300 worlds,
+/// nominal 95 % intervals covered 95-99 % with [`Seeds::Fixed`] and 73-92 % with
+/// [`Seeds::Nested`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Seeds {
-    /// Not resampled: each row is the mean of its runs. Rows with runs of their own carry the
-    /// noise of these runs along when they are resampled.
+    /// Not resampled: each row is the mean of its runs. The right choice when every row has seeds
+    /// of its own, because a resampled row carries the noise of its runs along.
     Fixed,
-    /// The same seeds serve all rows: seeds are a third crossed factor, drawn once a draw.
+    /// The same `R` seeds serve all rows: seeds are a third crossed factor, drawn once a draw.
     Crossed(usize),
-    /// Every row has its own seeds: they are drawn again for every drawn copy of a row. This adds
-    /// to the noise that resampled rows carry, and is conservative.
+    /// Every row has `R` seeds of its own, which are drawn again for every drawn copy of a row:
+    /// shows how much the runs matter.
     Nested(usize),
 }
 
