@@ -100,7 +100,7 @@ impl Column {
         })
     }
 
-    /// Precision, and normalised gain if there is any gain, with row `j` standing `counts[j]` times.
+    /// Precision, and normalised gain if there is any, with row `j` standing `counts[j]` times.
     fn top(&self, counts: &[u32], discounts: &[f64]) -> (f64, Option<f64>) {
         let found = taken(&self.by_score, counts, discounts.len());
         let ideal = taken(&self.by_effect, counts, discounts.len());
