@@ -28,6 +28,10 @@
 pub mod account;
 pub mod apportion;
 pub mod audit;
+pub mod emission;
+pub mod engines;
+pub mod fees;
+pub mod friction;
 pub mod ledger;
 pub mod merkle;
 pub mod metrics;

@@ -4,6 +4,7 @@
 
 pub mod concentration;
 mod payout_error;
+pub mod people;
 pub mod rank;
 
 pub use payout_error::PayoutError;
