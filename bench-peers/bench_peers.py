@@ -1,0 +1,201 @@
+"""This suite and its peers side by side, one run, one thread each, as a Markdown table.
+
+    python bench-peers/bench_peers.py setup          # once: builds the peers' environment
+    python bench-peers/bench_peers.py run            # measures everything, or the groups named
+    python bench-peers/bench_peers.py run training
+
+Jobs of one setting take turns, round after round, so that a busy minute strikes all of them.
+Add a command of ours to `JOBS` to put it beside a peer.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+FOLDER = Path(__file__).resolve().parent
+REPOSITORY = FOLDER.parent
+DEFAULT_ENVIRONMENT = REPOSITORY / ".venv-peers"
+
+ONE_THREAD = {
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "RAYON_NUM_THREADS": "1",
+}
+
+
+@dataclass(frozen=True)
+class Job:
+    """One command of one tool in a setting that several tools share."""
+
+    group: str
+    setting: str
+    tool: str
+    command: tuple
+    """Starts with `PEER` for a job of peer_jobs.py, else a command run in the repository root."""
+
+
+PEER = "peer"
+THROUGHPUT = ("cargo", "run", "--quiet", "--release", "--package", "attribench-models",
+              "--example", "train_throughput", "--")
+
+JOBS = [
+    # Training. Ours prints several rows (stack widths, subsets), a peer one.
+    Job("training", "mlp 784-128-64-10", "PyTorch", (PEER, "train-mlp-784")),
+    Job("training", "mlp 784-128-64-10", "attribench", (*THROUGHPUT, "mlp 784")),
+    Job("training", "mlp 64-16-10", "PyTorch", (PEER, "train-mlp-64")),
+    Job("training", "mlp 64-16-10", "attribench", (*THROUGHPUT, "mlp 64")),
+    Job("training", "softmax regression 784-10", "PyTorch", (PEER, "train-softmax")),
+    Job("training", "softmax regression 784-10", "attribench", (*THROUGHPUT, "softmax")),
+    # Whole processes: scores of 1,000 x 500 by explicit influence, softmax regression 784 -> 10.
+    # The first two say what a peer's process costs before it does anything of interest.
+    Job("influence", "import torch", "PyTorch", (PEER, "import-torch")),
+    Job("influence", "train alone", "PyTorch", (PEER, "influence-setting")),
+    Job("influence", "explicit influence", "dattri", (PEER, "dattri-explicit")),
+    Job("influence", "explicit influence", "pyDVL", (PEER, "pydvl-direct")),
+    # Commands of ours go here: Job("influence", "explicit influence", "attribench", (..)).
+]
+
+
+def python_of(environment):
+    """The interpreter of a virtual environment."""
+    path = environment / "bin" / "python"
+    if not path.exists():
+        sys.exit(f"{path} does not exist\nhint: run `bench_peers.py setup` first")
+    return str(path)
+
+
+def set_up(environment):
+    """Creates the environment and installs the peers, several gigabytes."""
+    subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True)
+    install = [python_of(environment), "-m", "pip", "install", "-r", FOLDER / "requirements.txt"]
+    subprocess.run(install, check=True)
+
+
+@dataclass
+class Measurement:
+    """What one process used."""
+
+    cpu_seconds: float
+    wall_seconds: float
+    peak_megabytes: float
+    output: dict
+
+
+def measure(job, environment):
+    """Runs a job in a process of its own."""
+    if job.command[0] == PEER:
+        command = [python_of(environment), str(FOLDER / "peer_jobs.py"), *job.command[1:]]
+    else:
+        command = list(job.command)
+    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
+        start = time.perf_counter()
+        process = subprocess.Popen(
+            command, cwd=REPOSITORY, stdout=output, stderr=errors, env={**os.environ, **ONE_THREAD}
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        wall = time.perf_counter() - start
+        if process.returncode != 0:
+            errors.seek(0)
+            sys.exit(f"{job.tool}, {job.setting}: {command} failed\n{errors.read()}")
+        output.seek(0)
+        lines = output.read().strip().splitlines()
+    cpu = usage.ru_utime + usage.ru_stime
+    return Measurement(cpu, wall, usage.ru_maxrss / 1024, json.loads(lines[-1]))
+
+
+def training_rows(job, measurements):
+    """Rows `(tool, stack width, training rows, least ms, median ms)` of one training job."""
+    outputs = [measurement.output for measurement in measurements]
+    if job.command[0] == PEER:
+        least = min(output["least_ms"] for output in outputs)
+        return [(job.tool, "-", "all", least,
+                 statistics.median(output["median_ms"] for output in outputs))]
+    rows = []
+    for parts in zip(*(output["steps"] for output in outputs)):
+        first = parts[0]
+        rows.append((job.tool, first["stack_width"], first["rows"],
+                     min(part["least_ms"] for part in parts),
+                     statistics.median(part["median_ms"] for part in parts)))
+    return rows
+
+
+def training_table(results):
+    """Milliseconds of one step of one model; how many times faster compares the least."""
+    yield "| model | tool | stack | rows with weight | least ms | median ms | times faster |"
+    yield "|---|---|---|---|---|---|---|"
+    peers = {}
+    for job, measurements in results:
+        for tool, width, rows, least, median in training_rows(job, measurements):
+            if job.command[0] == PEER:
+                peers[job.setting] = least
+            faster = peers[job.setting] / least
+            yield (f"| {job.setting} | {tool} | {width} | {rows} | {least:.4f} | {median:.4f} "
+                   f"| {faster:.1f} |")
+
+
+def process_table(results):
+    """CPU seconds and memory of whole processes, relative to the first tool of a setting."""
+    yield "| setting | tool | CPU-s, median | least | wall s | peak MB | CPU, relative |"
+    yield "|---|---|---|---|---|---|---|"
+    first = {}
+    for job, measurements in results:
+        seconds = [measurement.cpu_seconds for measurement in measurements]
+        cpu = statistics.median(seconds)
+        wall = statistics.median(measurement.wall_seconds for measurement in measurements)
+        peak = max(measurement.peak_megabytes for measurement in measurements)
+        relative = cpu / first.setdefault(job.setting, cpu)
+        yield (f"| {job.setting} | {job.tool} | {cpu:.2f} | {min(seconds):.2f} | {wall:.2f} "
+               f"| {peak:.0f} | {relative:.2f} |")
+
+
+TABLES = {"training": training_table, "influence": process_table}
+
+
+def run(groups, repeats, environment):
+    """Measures the groups and prints a table each."""
+    if any(job.command[:1] == ("cargo",) for job in JOBS if job.group in groups):
+        # Built before anything is timed.
+        build = ["build" if word == "run" else word for word in THROUGHPUT[:-1]]
+        subprocess.run(build, cwd=REPOSITORY, check=True)
+    for group in groups:
+        jobs = [job for job in JOBS if job.group == group]
+        measurements = {job: [] for job in jobs}
+        for _ in range(repeats):
+            for job in jobs:
+                print(f"{job.group}: {job.setting}, {job.tool}", file=sys.stderr)
+                measurements[job].append(measure(job, environment))
+        print(f"\n## {group}, {repeats} runs, one thread\n")
+        for line in TABLES[group](measurements.items()):
+            print(line)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--environment", type=Path, default=DEFAULT_ENVIRONMENT,
+                        help="folder of the peers' virtual environment")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("setup", help="create the environment and install the peers")
+    measured = commands.add_parser("run", help="measure and print Markdown tables")
+    measured.add_argument("groups", nargs="*", help=f"known: {', '.join(TABLES)}; all by default")
+    measured.add_argument("--repeats", type=int, default=3)
+    arguments = parser.parse_args()
+    if arguments.command == "setup":
+        set_up(arguments.environment)
+        return
+    unknown = sorted(set(arguments.groups) - set(TABLES))
+    if unknown:
+        parser.error(f"unknown groups {unknown} (known: {', '.join(TABLES)})")
+    run(arguments.groups or list(TABLES), arguments.repeats, arguments.environment)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+"""What the peers run, one job a process: `python peer_jobs.py JOB`.
+
+Every job prints one JSON object on its last line. Import cost is part of a process and is measured
+by the job `import-torch`, so that it can be told apart from the work.
+"""
+
+import json
+import sys
+import time
+
+import torch
+from torch import nn
+
+TRAIN_ROWS = 1_000
+BATCH = 50
+SHAPES = {
+    "mlp 784-128-64-10": [784, 128, 64, 10],
+    "mlp 64-16-10": [64, 16, 10],
+    "softmax regression 784-10": [784, 10],
+}
+
+
+def build(widths):
+    """Dense layers with tanh between them."""
+    layers = []
+    for index, (inputs, outputs) in enumerate(zip(widths, widths[1:])):
+        layers += [nn.Tanh()] if index else []
+        layers.append(nn.Linear(inputs, outputs))
+    return nn.Sequential(*layers)
+
+
+def random_data(rows, inputs, classes):
+    """Uniform features and labels; the time of every job depends on their shape alone."""
+    return torch.rand(rows, inputs) * 2 - 1, torch.randint(classes, (rows,))
+
+
+def train_steps(name, steps=1_000, repeats=5):
+    """The plain loop that a user writes, least and median CPU milliseconds of a step."""
+    widths = SHAPES[name]
+    features, labels = random_data(TRAIN_ROWS, widths[0], widths[-1])
+    milliseconds = []
+    for _ in range(repeats):
+        model = build(widths)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9, weight_decay=1e-3)
+        loss_function = nn.CrossEntropyLoss()
+        batches = torch.randint(TRAIN_ROWS, (steps, BATCH))
+        start = time.process_time()
+        for rows in batches:
+            optimizer.zero_grad()
+            loss_function(model(features[rows]), labels[rows]).backward()
+            optimizer.step()
+        milliseconds.append((time.process_time() - start) * 1e3 / steps)
+    milliseconds.sort()
+    return {"least_ms": milliseconds[0], "median_ms": milliseconds[repeats // 2]}
+
+
+def influence_setting():
+    """Softmax regression trained on 1,000 rows of 784 features, and 500 queries."""
+    train, queries = random_data(1_000, 784, 10), random_data(500, 784, 10)
+    model = build([784, 10])
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9, weight_decay=1e-3)
+    for _ in range(200):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model(train[0]), train[1]).backward()
+        optimizer.step()
+    return model, train, queries
+
+
+def dattri_explicit():
+    """Explicit inverse Hessian; one batch, as dattri would sum the inverses of several."""
+    from dattri.algorithm.influence_function import IFAttributorExplicit
+    from dattri.task import AttributionTask
+    from torch.utils.data import DataLoader, TensorDataset
+
+    model, train, queries = influence_setting()
+
+    def loss(parameters, data):
+        outputs = torch.func.functional_call(model, parameters, data[0])
+        return nn.functional.cross_entropy(outputs, data[1].flatten())
+
+    task = AttributionTask(loss_func=loss, model=model, checkpoints=model.state_dict())
+    attributor = IFAttributorExplicit(task=task, device="cpu", regularization=1e-2)
+    train_loader = DataLoader(TensorDataset(*train), batch_size=1_000)
+    attributor.cache(train_loader)
+    scores = attributor.attribute(train_loader, DataLoader(TensorDataset(*queries), batch_size=500))
+    return {"shape": list(scores.shape)}
+
+
+def pydvl_direct():
+    """Direct solution with the Hessian."""
+    from pydvl.influence.torch import DirectInfluence
+    from torch.utils.data import DataLoader, TensorDataset
+
+    model, train, queries = influence_setting()
+    loader = DataLoader(TensorDataset(*train), batch_size=1_000)
+    influence = DirectInfluence(model, nn.functional.cross_entropy, regularization=1e-2).fit(loader)
+    scores = influence.influences(*queries, *train)
+    return {"shape": list(scores.shape)}
+
+
+JOBS = {
+    "import-torch": lambda: {},
+    "train-mlp-784": lambda: train_steps("mlp 784-128-64-10"),
+    "train-mlp-64": lambda: train_steps("mlp 64-16-10"),
+    "train-softmax": lambda: train_steps("softmax regression 784-10"),
+    "influence-setting": lambda: {"shape": [len(part[0]) for part in influence_setting()[1:]]},
+    "dattri-explicit": dattri_explicit,
+    "pydvl-direct": pydvl_direct,
+}
+
+
+def main():
+    if len(sys.argv) != 2 or sys.argv[1] not in JOBS:
+        sys.exit(f"usage: peer_jobs.py JOB (known: {', '.join(JOBS)})")
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    print(json.dumps(JOBS[sys.argv[1]]()))
+
+
+if __name__ == "__main__":
+    main()
