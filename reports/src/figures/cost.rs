@@ -1,0 +1,289 @@
+//! Accuracy against cost: what a point of accuracy costs, in work and in time.
+
+use attribench_core::{AccessLevel, Estimate, Record, Timing};
+
+use super::axis::Axis;
+use super::drawing::{Anchor, Area, Drawing, Place, Type, text_area};
+use super::{
+    Figure, Key, MARGIN, SMALL, TEXT, heading, horizontal_axis, legend, level_keys, palette,
+    vertical_axis,
+};
+use crate::RunFacts;
+use crate::select::{LDS, comparisons, interval_words, value};
+
+const NAME: &str = "accuracy-cost";
+const TITLE: &str = "Accuracy against cost";
+const PLOT_WIDTH: f64 = 440.0;
+const PLOT_HEIGHT: f64 = 400.0;
+/// Place for methods that cost nothing, which a logarithmic axis cannot show.
+const FREE_WIDTH: f64 = 64.0;
+const BETWEEN: f64 = 66.0;
+
+/// What each counted operation costs, in gradients: a gradient is a forward and a backward pass
+/// and the backward pass is twice the forward one; a directional derivative adds one forward pass
+/// to a forward one; a curvature product is a gradient of a directional derivative.
+const IN_GRADIENTS: [(&str, f64); 4] = [
+    ("forwards", 1.0 / 3.0),
+    ("gradients", 1.0),
+    ("tangents", 2.0 / 3.0),
+    ("curvature-products", 2.0),
+];
+/// Counted in steps, and worth a batch of gradients each.
+const REPLAYED_STEPS: &str = "replayed-steps";
+
+/// A method with its accuracy and one of its costs.
+struct Point {
+    method: String,
+    access: Option<AccessLevel>,
+    accuracy: Estimate,
+    cost: f64,
+}
+
+/// The points over one axis of costs.
+struct Panel {
+    axis_title: &'static str,
+    points: Vec<Point>,
+}
+
+/// Accuracy against gradient-equivalents, and against seconds where they were measured.
+pub(super) fn figure(record: &Record, run: &RunFacts, timings: &[Timing]) -> Figure {
+    let Some(comparison) = comparisons(record, LDS).into_iter().next() else {
+        return Figure::absent(NAME, TITLE, "No row has the metric `lds`, so nothing was bought.");
+    };
+    let points = |cost: &dyn Fn(&str) -> Option<f64>| -> Vec<Point> {
+        let point = |scored: &crate::select::Scored| {
+            let (method, access) = (scored.method.clone(), scored.access);
+            Some(Point { cost: cost(&method)?, method, access, accuracy: scored.value })
+        };
+        comparison.scores.iter().filter_map(point).collect()
+    };
+    let work = points(&|method| work(record, run, method));
+    let time = points(&|method| time(timings, method));
+    let panels: Vec<Panel> = [
+        Panel { axis_title: "cost (gradients of one example)", points: work },
+        Panel { axis_title: "cost (seconds of wall time)", points: time },
+    ]
+    .into_iter()
+    .filter(|panel| !panel.points.is_empty())
+    .collect();
+    if panels.is_empty() {
+        let reason = "No method has a counted cost or a timing, so accuracy has no price here.";
+        return Figure::absent(NAME, TITLE, reason);
+    }
+    let caption = caption(record, run, &comparison.setting.title());
+    Figure::drawn(NAME, TITLE, caption, draw(&panels, &comparison.setting.grain))
+}
+
+fn caption(record: &Record, run: &RunFacts, setting: &str) -> String {
+    let replayed =
+        record.rows.iter().any(|row| row.metric == REPLAYED_STEPS && row.value.point() > 0.0);
+    let steps = match (replayed, run.batch_size) {
+        (false, _) => String::new(),
+        (true, Some(batch)) => format!(" A replayed step counts as {batch} gradients, its batch."),
+        (true, None) => " Replayed steps are left out, because the batch size was not stated; \
+                         methods of a full trace cost more than is shown."
+            .to_owned(),
+    };
+    format!(
+        "Up is more accurate (LDS, {setting}), left is cheaper; whiskers are {}. The stepped line \
+         joins the methods that no cheaper method matches. Work is counted in gradients of single \
+         examples: a forward pass counts a third, a directional derivative two thirds, a \
+         curvature product two.{steps} Methods that need none stand left of the broken axis.",
+        interval_words(record)
+    )
+}
+
+/// Counted work in gradients of single examples; none where nothing was counted.
+fn work(record: &Record, run: &RunFacts, method: &str) -> Option<f64> {
+    let counted = |metric: &str| value(record, method, metric).map(|count| count.point());
+    let products =
+        IN_GRADIENTS.iter().filter_map(|(metric, weight)| Some(counted(metric)? * weight));
+    let steps = run.batch_size.and_then(|batch| Some(counted(REPLAYED_STEPS)? * batch as f64));
+    products.chain(steps).reduce(|sum, cost| sum + cost)
+}
+
+/// Seconds of all stages of a method; none where nothing was timed.
+fn time(timings: &[Timing], method: &str) -> Option<f64> {
+    let own = |timing: &&Timing| timing.method.as_deref() == Some(method);
+    timings.iter().filter(own).map(|timing| timing.seconds).reduce(|sum, seconds| sum + seconds)
+}
+
+fn draw(panels: &[Panel], grain: &str) -> Drawing {
+    let left = MARGIN + 64.0;
+    let free = panels.iter().any(|panel| panel.points.iter().any(|point| point.cost <= 0.0));
+    let free = if free { FREE_WIDTH } else { 0.0 };
+    let step = free + PLOT_WIDTH + BETWEEN;
+    let width = left + panels.len() as f64 * step - BETWEEN + MARGIN + 14.0;
+    let mut sheet = Drawing::new(width, 100.0);
+    let top = header(&mut sheet, panels) + 8.0;
+    let bottom = top + PLOT_HEIGHT;
+    let mut drawing = Drawing::new(width, bottom + 54.0);
+    header(&mut drawing, panels);
+    let values = panels.iter().flat_map(|panel| &panel.points);
+    let ends = values.flat_map(|point| [point.accuracy.lower(), point.accuracy.upper()]);
+    let up = Axis::linear(ends.chain([0.0]), bottom, top);
+    for (index, panel) in panels.iter().enumerate() {
+        let start = left + index as f64 * step;
+        draw_panel(&mut drawing, panel, &up, start, free);
+    }
+    let style = Type::new(TEXT).anchored(Anchor::Middle).upwards();
+    let title = format!("LDS (rank correlation), by {grain}");
+    drawing.text((MARGIN + 4.0, (top + bottom) / 2.0), title, style);
+    drawing
+}
+
+fn header(drawing: &mut Drawing, panels: &[Panel]) -> f64 {
+    let top = heading(drawing, TITLE);
+    let points = panels.iter().flat_map(|panel| &panel.points);
+    let mut keys = level_keys(points.map(|point| point.access));
+    keys.push((Key::Line(palette::MUTED), "best for its cost".to_owned()));
+    legend(drawing, top, &keys)
+}
+
+fn draw_panel(drawing: &mut Drawing, panel: &Panel, up: &Axis, start: f64, free: f64) {
+    let (bottom, top) = up.places();
+    let (left, right) = (start + free, start + free + PLOT_WIDTH);
+    let axis = Axis::logarithmic(panel.points.iter().map(|point| point.cost), left, right);
+    horizontal_axis(drawing, &axis, top, bottom, panel.axis_title);
+    vertical_axis(drawing, up, start, right);
+    if free > 0.0 {
+        let style = Type::new(SMALL).anchored(Anchor::Middle).coloured(palette::MUTED);
+        drawing.line((start, bottom), (left - 16.0, bottom), 1.0, palette::MUTED);
+        drawing.text(((start + left) / 2.0 - 8.0, bottom + 13.0), "none", style);
+        for x in [left - 14.0, left - 8.0] {
+            drawing.line((x - 2.0, bottom + 5.0), (x + 2.0, bottom - 5.0), 1.0, palette::MUTED);
+        }
+    }
+    let zero = up.place(0.0);
+    drawing.dashes((start, zero), (right, zero), 1.2, palette::INK);
+    let place = |point: &Point| {
+        let x = if point.cost > 0.0 { axis.place(point.cost) } else { (start + left) / 2.0 - 8.0 };
+        (x, up.place(point.accuracy.point()))
+    };
+    front(drawing, panel, &place, right);
+    for point in &panel.points {
+        let (x, y) = place(point);
+        let colour = palette::colour(point.access);
+        let (lower, upper) = (up.place(point.accuracy.lower()), up.place(point.accuracy.upper()));
+        drawing.line((x, lower), (x, upper), 1.5, colour);
+        drawing.marker(point.access, (x, y), 6.0, colour);
+    }
+    let frame =
+        Area { left: start + 4.0, top: top + 2.0, right: right + 10.0, bottom: bottom - 4.0 };
+    label(drawing, panel, up, &place, &frame);
+}
+
+/// The methods that no cheaper method matches, as a stepped line.
+fn front(drawing: &mut Drawing, panel: &Panel, place: &dyn Fn(&Point) -> Place, right: f64) {
+    let mut points: Vec<&Point> = panel.points.iter().collect();
+    points.sort_by(|one, other| {
+        let accuracy = other.accuracy.point().total_cmp(&one.accuracy.point());
+        one.cost.total_cmp(&other.cost).then(accuracy)
+    });
+    let mut last: Option<&Point> = None;
+    for point in points {
+        let Some(before) = last else {
+            last = Some(point);
+            continue;
+        };
+        if point.accuracy.point() > before.accuracy.point() {
+            let (from, to) = (place(before), place(point));
+            drawing.line(from, (to.0, from.1), 1.2, palette::MUTED);
+            drawing.line((to.0, from.1), to, 1.2, palette::MUTED);
+            last = Some(point);
+        }
+    }
+    if let Some(best) = last {
+        let (x, y) = place(best);
+        drawing.line((x, y), (right, y), 1.2, palette::MUTED);
+    }
+}
+
+/// Puts each name where it covers least: beside its mark, or farther off with a line to it.
+fn label(
+    drawing: &mut Drawing,
+    panel: &Panel,
+    up: &Axis,
+    place: &dyn Fn(&Point) -> Place,
+    frame: &Area,
+) {
+    let mut marks: Vec<Area> = Vec::new();
+    for point in &panel.points {
+        let (x, y) = place(point);
+        marks.push(Area::around((x, y), 8.0));
+        let ends = (up.place(point.accuracy.lower()), up.place(point.accuracy.upper()));
+        marks.push(Area { left: x - 2.0, top: ends.1, right: x + 2.0, bottom: ends.0 });
+    }
+    let mut names: Vec<Area> = Vec::new();
+    for point in &panel.points {
+        let at = place(point);
+        let best = candidates(at)
+            .map(|(place, anchor, distance)| {
+                let style = Type::new(SMALL).anchored(anchor);
+                let area = text_area(place, &point.method, style);
+                let covered: f64 = marks.iter().map(|mark| area.overlap(mark)).sum();
+                let doubled: f64 = names.iter().map(|name| area.overlap(name)).sum();
+                let outside = if frame.contains(&area) { 0.0 } else { 1e6 };
+                (outside + doubled * 1e3 + covered * 10.0 + distance, place, style, area)
+            })
+            .min_by(|one, other| one.0.total_cmp(&other.0));
+        let Some((_, place, style, area)) = best else { continue };
+        let beside = (place.0 - at.0).hypot(place.1 - at.1);
+        if beside > 22.0 {
+            let near = (at.0.clamp(area.left, area.right), at.1.clamp(area.top, area.bottom));
+            drawing.line(at, near, 0.8, palette::MUTED);
+        }
+        drawing.text(place, point.method.as_str(), style);
+        names.push(area);
+    }
+}
+
+/// Places around a mark, nearest first, with the anchor that keeps the text away from it.
+fn candidates((x, y): Place) -> impl Iterator<Item = (Place, Anchor, f64)> {
+    let directions = [
+        (1.0, 0.0, Anchor::Start),
+        (-1.0, 0.0, Anchor::End),
+        (0.8, -0.7, Anchor::Start),
+        (0.8, 0.7, Anchor::Start),
+        (-0.8, -0.7, Anchor::End),
+        (-0.8, 0.7, Anchor::End),
+        (0.0, -1.2, Anchor::Middle),
+        (0.0, 1.2, Anchor::Middle),
+    ];
+    [11.0, 16.0, 24.0, 34.0, 46.0, 60.0, 80.0, 110.0].into_iter().flat_map(move |radius| {
+        let at =
+            move |(right, down, anchor)| ((x + right * radius, y + down * radius), anchor, radius);
+        directions.into_iter().map(at)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture;
+
+    #[test]
+    fn work_is_summed_in_gradients() {
+        let mut record = Record::default();
+        for (metric, count) in [("forwards", 30.0), ("gradients", 5.0), ("replayed-steps", 4.0)] {
+            record.rows.push(fixture::cost_row("m", metric, count));
+        }
+        let mut run = RunFacts { batch_size: Some(10), ..RunFacts::default() };
+        // 30 / 3 + 5 + 4 x 10.
+        assert_eq!(work(&record, &run, "m"), Some(55.0));
+        run.batch_size = None;
+        assert_eq!(work(&record, &run, "m"), Some(15.0));
+        assert_eq!(work(&record, &run, "other"), None);
+    }
+
+    #[test]
+    fn seconds_of_all_stages_are_summed() {
+        let timing = |method: &str, seconds| Timing {
+            stage: "fit".into(),
+            method: Some(method.into()),
+            seconds,
+        };
+        let timings = [timing("a", 1.0), timing("b", 9.0), timing("a", 0.5)];
+        assert_eq!(time(&timings, "a"), Some(1.5));
+    }
+}

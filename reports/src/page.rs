@@ -1,0 +1,313 @@
+//! One page with everything in it: no network, no second file, readable without scripts.
+
+use std::path::{Path, PathBuf};
+
+use attribench_core::{Record, Row, Timing};
+
+use crate::error::{make_folder, write_file};
+use crate::figures::{Figure, draw_figures};
+use crate::number::{self, count};
+use crate::{Fact, Notice, ReportError, RunFacts, answers, write_facts};
+
+/// Name of the page in the folder of a run.
+pub const PAGE_FILE: &str = "report.html";
+/// Folder of the figures within the folder of a run.
+const FIGURES_FOLDER: &str = "figures";
+
+const STYLE: &str = include_str!("../assets/page.css");
+const SCRIPT: &str = include_str!("../assets/page.js");
+
+/// Writes `report.html`, `figures/*.svg`, `figures/*.png` and `run.json` into a folder and returns
+/// the path of the page. With what `write_tables` stores, the folder can be read back in full.
+///
+/// # Errors
+/// When a figure cannot be drawn or a file cannot be written.
+pub fn write_page(
+    record: &Record,
+    run: &RunFacts,
+    timings: &[Timing],
+    folder: &Path,
+) -> Result<PathBuf, ReportError> {
+    make_folder(folder)?;
+    write_facts(run, timings, folder)?;
+    let figures = draw_figures(record, run, timings);
+    for figure in &figures {
+        figure.write(&folder.join(FIGURES_FOLDER))?;
+    }
+    let path = folder.join(PAGE_FILE);
+    write_file(&path, page(record, run, timings, &figures)?.as_bytes())?;
+    Ok(path)
+}
+
+/// Makes a text harmless in HTML, in an element as in an attribute.
+pub(crate) fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            letter => escaped.push(letter),
+        }
+    }
+    escaped
+}
+
+fn page(
+    record: &Record,
+    run: &RunFacts,
+    timings: &[Timing],
+    figures: &[Figure],
+) -> Result<String, ReportError> {
+    let title = if run.experiment.is_empty() { "attribench" } else { &run.experiment };
+    let title = escape(title);
+    let mut drawn = String::new();
+    for figure in figures {
+        drawn += &figure_section(figure)?;
+    }
+    let sections = [
+        question(record),
+        verdicts(record),
+        section("figures", "Figures", &drawn),
+        rows_table(record),
+        timings_table(timings),
+        facts(run),
+        notices(&run.notices),
+        reproduce(run),
+    ];
+    Ok(format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <meta name=\"color-scheme\" content=\"light dark\">\n\
+         <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n\
+         <header><p class=\"kind\">attribench report</p><h1>{title}</h1></header>\n{}</main>\n\
+         <script>\n{SCRIPT}</script>\n</body>\n</html>\n",
+        sections.concat()
+    ))
+}
+
+/// A section, or nothing where it would be empty.
+fn section(id: &str, heading: &str, body: &str) -> String {
+    if body.is_empty() {
+        return String::new();
+    }
+    format!("<section id=\"{id}\">\n<h2>{heading}</h2>\n{body}</section>\n")
+}
+
+fn question(record: &Record) -> String {
+    let paragraph = |name: &str, text: &str| match text.trim() {
+        "" => String::new(),
+        text => format!("<p><b>{name}.</b> {}</p>\n", escape(text)),
+    };
+    let mut body = paragraph("Question", &record.question);
+    body += &paragraph("Predicted", &record.prediction);
+    body += "<h3>Answer</h3>\n<ul class=\"answers\">\n";
+    for answer in answers(record) {
+        body += &format!("<li>{}</li>\n", escape(&answer));
+    }
+    body += "</ul>\n";
+    section("answer", "Question and answer", &body)
+}
+
+fn verdicts(record: &Record) -> String {
+    let mut body = String::new();
+    for verdict in &record.verdicts {
+        let (class, word) = if verdict.held { ("held", "held") } else { ("failed", "failed") };
+        body += &format!(
+            "<tr><td><span class=\"verdict {class}\">{word}</span></td><td><code>{}</code></td>\
+             <td>{}</td></tr>\n",
+            escape(&verdict.condition),
+            escape(&verdict.evidence)
+        );
+    }
+    if !body.is_empty() {
+        let held = record.verdicts.iter().filter(|verdict| verdict.held).count();
+        body = format!(
+            "<p>{held} of {} expected conditions held.</p>\n<div class=\"wide\"><table>\n<thead>\
+             <tr><th>Verdict</th><th>Condition</th><th>Evidence</th></tr></thead>\n<tbody>\n{body}\
+             </tbody></table></div>\n",
+            record.verdicts.len()
+        );
+    }
+    section("verdicts", "What was expected", &body)
+}
+
+fn figure_section(figure: &Figure) -> Result<String, ReportError> {
+    let title = escape(figure.title());
+    if let Some(reason) = figure.missing() {
+        return Ok(format!("<p class=\"missing\"><b>{title}.</b> {}</p>\n", escape(reason)));
+    }
+    let svg = figure.to_svg()?.unwrap_or_default();
+    // In a page, the parser knows the namespace, and a page without addresses is easy to check.
+    let svg = svg.replacen(" xmlns=\"http://www.w3.org/2000/svg\"", "", 1);
+    let name = escape(figure.name());
+    let caption = escape(figure.caption());
+    Ok(format!(
+        "<figure id=\"figure-{name}\">\n{svg}<figcaption><b>{title}.</b> {caption}</figcaption>\n\
+         </figure>\n"
+    ))
+}
+
+/// A cell that sorts by a number rather than by its text.
+fn number_cell(text: &str, value: f64) -> String {
+    format!("<td class=\"number\" data-value=\"{value}\">{text}</td>")
+}
+
+fn rows_table(record: &Record) -> String {
+    if record.rows.is_empty() {
+        let body = "<p class=\"missing\">The record holds no rows.</p>\n";
+        return section("rows", "All numbers", body);
+    }
+    let mut settings: Vec<(&str, &str)> =
+        record.rows.iter().map(|row| (row.dataset.as_str(), row.model.as_str())).collect();
+    settings.sort_unstable();
+    settings.dedup();
+    let several = settings.len() > 1;
+    let mut headings =
+        vec!["Method", "Reads", "Metric", "Truth", "By", "Value", "Interval", "Unit"];
+    headings.extend(["n", "Undefined", "Settings tried"]);
+    if several {
+        headings.extend(["Data set", "Model"]);
+    }
+    let mut body = match settings.as_slice() {
+        [(dataset, model)] => {
+            format!("<p>Data set {}, model {}. ", escape(dataset), escape(model))
+        }
+        _ => "<p>".to_owned(),
+    };
+    body += &format!(
+        "{} rows; a click on a heading sorts. An interval is nominal at the level that stands \
+         under the pointer; a number without one is exact.</p>\n",
+        count(record.rows.len() as u64)
+    );
+    body += "<div class=\"wide\"><table class=\"sortable\">\n<thead><tr>";
+    for heading in headings {
+        body += &format!("<th scope=\"col\">{heading}</th>");
+    }
+    body += "</tr></thead>\n<tbody>\n";
+    for row in &record.rows {
+        body += &table_row(row);
+        if several {
+            body += &format!("<td>{}</td><td>{}</td>", escape(&row.dataset), escape(&row.model));
+        }
+        body += "</tr>\n";
+    }
+    body += "</tbody></table></div>\n";
+    section("rows", "All numbers", &body)
+}
+
+/// The cells of a row, without its end.
+fn table_row(row: &Row) -> String {
+    let value = &row.value;
+    let interval = match number::interval(value) {
+        Some(interval) => format!(
+            "<td class=\"number\" data-value=\"{}\" title=\"level {}\">{interval}</td>",
+            value.upper() - value.lower(),
+            value.level()
+        ),
+        None => number_cell("exact", 0.0),
+    };
+    let undefined = match value.undefined() {
+        0 => number_cell("", 0.0),
+        some => format!(
+            "<td class=\"number undefined\" data-value=\"{some}\">{}</td>",
+            count(some as u64)
+        ),
+    };
+    let access = row.access.map_or("", |access| access.title());
+    // Levels sort by how much they read, not by their names.
+    let rank = row.access.map_or(-1, |access| access as i32);
+    format!(
+        "<tr><td>{}</td><td data-value=\"{rank}\">{access}</td><td>{}</td><td>{}</td><td>{}</td>\
+         {}{interval}<td>{}</td>{}{undefined}{}",
+        escape(&row.method),
+        escape(&row.metric),
+        escape(&row.truth),
+        escape(&row.grain),
+        number_cell(&number::point(value), value.point()),
+        escape(&row.unit),
+        number_cell(&count(value.n() as u64), value.n() as f64),
+        number_cell(&count(row.settings_tried as u64), row.settings_tried as f64),
+    )
+}
+
+fn timings_table(timings: &[Timing]) -> String {
+    if timings.is_empty() {
+        return String::new();
+    }
+    let mut body = "<p>Wall times of this one run on this one machine; they are never the same \
+                    twice.</p>\n<div class=\"wide\"><table class=\"sortable\">\n<thead><tr>\
+                    <th scope=\"col\">Stage</th><th scope=\"col\">Method</th>\
+                    <th scope=\"col\">Time</th></tr></thead>\n<tbody>\n"
+        .to_owned();
+    for timing in timings {
+        body += &format!(
+            "<tr><td>{}</td><td>{}</td>{}</tr>\n",
+            escape(&timing.stage),
+            escape(timing.method.as_deref().unwrap_or("")),
+            number_cell(&number::seconds(timing.seconds), timing.seconds)
+        );
+    }
+    body += "</tbody></table></div>\n";
+    section("timings", "Time spent", &body)
+}
+
+fn facts(run: &RunFacts) -> String {
+    let mut list: Vec<Fact> = Vec::new();
+    list.extend(run.datasets.iter().map(|line| Fact::new("data set", line)));
+    list.extend(run.models.iter().map(|line| Fact::new("model", line)));
+    list.extend(run.batch_size.map(|size| Fact::new("examples in a step", count(size))));
+    list.extend(run.seconds.map(|seconds| Fact::new("wall time", number::seconds(seconds))));
+    list.extend(run.peak_memory_bytes.map(|size| Fact::new("peak memory", number::bytes(size))));
+    list.extend(run.machine.iter().cloned());
+    list.extend(run.versions.iter().cloned());
+    list.extend(run.commit.iter().map(|commit| Fact::new("commit", commit)));
+    list.extend(
+        run.hashes
+            .iter()
+            .map(|hash| Fact::new(format!("hash of {}", hash.name), hash.value.as_str())),
+    );
+    list.extend(
+        run.seeds.iter().map(|seed| Fact::new(format!("seed, {}", seed.name), seed.value.as_str())),
+    );
+    let mut body = String::new();
+    if !list.is_empty() {
+        body += "<dl>\n";
+        for fact in list {
+            let (name, value) = (escape(&fact.name), escape(&fact.value));
+            body += &format!("<dt>{name}</dt><dd>{value}</dd>\n");
+        }
+        body += "</dl>\n";
+    }
+    section("facts", "What was run on what", &body)
+}
+
+fn notices(notices: &[Notice]) -> String {
+    let mut body = String::new();
+    for notice in notices {
+        let (work, licence) = (escape(&notice.work), escape(&notice.licence));
+        body += &format!("<h3>{work}: {licence}</h3>\n<pre>{}</pre>\n", escape(&notice.text));
+    }
+    section("licences", "Licences", &body)
+}
+
+fn reproduce(run: &RunFacts) -> String {
+    let mut body = String::new();
+    if !run.commands.is_empty() {
+        body += &format!("<pre><code>{}</code></pre>\n", escape(&run.commands.join("\n")));
+    }
+    if !run.specification.is_empty() {
+        let specification = escape(&run.specification);
+        body +=
+            &format!("<h3>Specification as run</h3>\n<pre><code>{specification}</code></pre>\n");
+    }
+    if !body.is_empty() {
+        body += "<p>Beside this page: <code>rows.parquet</code>, <code>rows.csv</code>, \
+                 <code>effects.parquet</code>, <code>payouts.parquet</code>, \
+                 <code>record.json</code>, <code>run.json</code> and the figures as SVG and PNG in \
+                 <code>figures/</code>.</p>\n";
+    }
+    section("reproduce", "How to reproduce", &body)
+}

@@ -1,0 +1,324 @@
+//! The page, the tables and the figures from one invented record.
+
+mod common;
+
+use std::path::Path;
+
+use attribench_core::{AccessLevel, Estimate, Payout, Record, Verdict};
+use attribench_reports::{
+    ReportError, RunFacts, answers, draw_figures, read_facts, read_tables, summary_table,
+    write_facts, write_page, write_tables,
+};
+use polars::prelude::*;
+
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir().expect("a temporary folder can be made")
+}
+
+fn page_of(record: &Record, run: &RunFacts) -> String {
+    let folder = folder();
+    let path = write_page(record, run, &common::timings(), folder.path()).expect("page is written");
+    std::fs::read_to_string(path).expect("page is text")
+}
+
+/// Every file below a folder with its bytes, in order of names.
+fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("folder is there") {
+        let path = entry.expect("entry is readable").path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            let bytes = std::fs::read(&path).expect("file is readable");
+            found.push((path.file_name().unwrap().to_string_lossy().into_owned(), bytes));
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn a_record_survives_the_tables() {
+    let mut record = common::record();
+    record.payouts.push(Payout {
+        method: "m,\"\n".into(),
+        access: AccessLevel::OptimizerStates,
+        rule: "ünïcode".into(),
+        reference: String::new(),
+        contributor: "-1".into(),
+        examples: usize::MAX,
+        exact: 1 << 63,
+        estimated: (1 << 63) - 1,
+    });
+    record.rows[0].value = Estimate::new(1e-300, -0.1 - 0.2, f64::MAX, 0.9, 3, usize::MAX);
+    let folder = folder();
+    write_tables(&record, folder.path()).expect("tables are written");
+    assert_eq!(read_tables(folder.path()).expect("tables are read"), record);
+}
+
+#[test]
+fn an_empty_record_survives_the_tables() {
+    let folder = folder();
+    write_tables(&Record::default(), folder.path()).expect("tables are written");
+    assert_eq!(read_tables(folder.path()).expect("tables are read"), Record::default());
+}
+
+#[test]
+fn the_csv_holds_every_row() {
+    let (record, folder) = (common::record(), folder());
+    write_tables(&record, folder.path()).expect("tables are written");
+    let text = std::fs::File::open(folder.path().join("rows.csv")).expect("the file is there");
+    let frame = CsvReader::new(text).finish().expect("CSV is read");
+    assert_eq!(frame.height(), record.rows.len());
+    let points = frame.column("point").unwrap().f64().unwrap();
+    let access = frame.column("access").unwrap().str().unwrap();
+    for (index, row) in record.rows.iter().enumerate() {
+        assert_eq!(points.get(index), Some(row.value.point()));
+        assert_eq!(access.get(index).is_some(), row.access.is_some());
+    }
+    let mut spelled: Vec<&str> = access.iter().flatten().collect();
+    spelled.sort_unstable();
+    spelled.dedup();
+    let levels = ["black-box", "checkpoints", "final-model", "full-trace", "optimizer-states"];
+    assert_eq!(spelled, levels);
+}
+
+#[test]
+fn facts_and_timings_are_read_back() {
+    let folder = folder();
+    let (facts, timings) = (common::facts(), common::timings());
+    write_facts(&facts, &timings, folder.path()).expect("facts are written");
+    assert_eq!(read_facts(folder.path()).expect("facts are read"), (facts, timings));
+}
+
+#[test]
+fn the_same_record_gives_the_same_bytes() {
+    let write = || {
+        let (record, folder) = (common::record(), folder());
+        write_tables(&record, folder.path()).expect("tables are written");
+        write_page(&record, &common::facts(), &common::timings(), folder.path()).expect("page");
+        files(folder.path())
+    };
+    let (first, second) = (write(), write());
+    let names: Vec<&str> = first.iter().map(|(name, _)| name.as_str()).collect();
+    let expected = [
+        "accuracy-cost.png",
+        "accuracy-cost.svg",
+        "effects.parquet",
+        "effects.png",
+        "effects.svg",
+        "mispaid-tokens.png",
+        "mispaid-tokens.svg",
+        "payouts.parquet",
+        "payouts.png",
+        "payouts.svg",
+        "record.json",
+        "report.html",
+        "retrofit-gap.png",
+        "retrofit-gap.svg",
+        "rows.csv",
+        "rows.parquet",
+        "run.json",
+    ];
+    assert_eq!(names, expected);
+    assert!(first == second, "two runs differ");
+}
+
+#[test]
+fn figures_are_pictures_that_name_their_methods() {
+    let record = common::record();
+    let figures = draw_figures(&record, &common::facts(), &common::timings());
+    assert_eq!(figures.len(), 5);
+    for figure in &figures {
+        assert_eq!(figure.missing(), None, "{}", figure.name());
+        let svg = figure.to_svg().expect("drawn").expect("present");
+        assert!(svg.starts_with("<svg ") && svg.trim_end().ends_with("</svg>"));
+        assert_eq!(svg.matches("<text").count(), svg.matches("</text>").count());
+        assert!(!figure.caption().is_empty());
+        // Payouts show the best method of each level and say so.
+        let expected = if figure.name() == "payouts" { 5 } else { 12 };
+        let methods = [
+            "random",
+            "embedding-cosine",
+            "grad-dot",
+            "grad-cosine",
+            "trak",
+            "ek-fac",
+            "influence-cg",
+            "tracin",
+            "trak-ensemble",
+            "adam-influence",
+            "in-run-shapley",
+            "metagradient",
+        ];
+        let named = methods.iter().filter(|method| svg.contains(&format!("\n{method}\n"))).count();
+        assert_eq!(named, expected, "{}", figure.name());
+        let png = figure.to_png().expect("drawn").expect("present");
+        let reader = png::Decoder::new(std::io::Cursor::new(&png)).read_info();
+        let mut reader = reader.expect("a PNG");
+        let mut pixels = vec![0; reader.output_buffer_size().expect("a size")];
+        reader.next_frame(&mut pixels).expect("a whole PNG");
+        assert!(pixels.iter().any(|&value| value < 100), "{} is blank", figure.name());
+    }
+}
+
+#[test]
+fn the_page_needs_nothing_else() {
+    let page = page_of(&common::record(), &common::facts());
+    for outside in ["src=", "href=", "@import", "url(", "<link", "fetch(", "<iframe"] {
+        assert!(!page.contains(outside), "the page holds `{outside}`");
+    }
+    // The one address is the text of a licence notice.
+    assert_eq!(page.matches("http").count(), 1);
+    for part in ["held", "failed", "20260101", "a01abce", "Zalando", "Fashion-MNIST, 5,000"] {
+        assert!(page.contains(part), "the page lacks `{part}`");
+    }
+    assert_eq!(page.matches("<svg ").count(), 5);
+}
+
+#[test]
+fn names_cannot_break_the_page() {
+    let evil = "<script>alert(\"1\")</script>&'";
+    let mut record = common::record();
+    for row in &mut record.rows {
+        for text in [&mut row.dataset, &mut row.model, &mut row.unit, &mut row.grain] {
+            *text = evil.into();
+        }
+        if row.method == "ek-fac" {
+            row.method = evil.into();
+        }
+    }
+    for payout in &mut record.payouts {
+        payout.contributor = format!("{evil}{}", payout.contributor);
+        payout.rule = evil.into();
+    }
+    for effect in &mut record.effects {
+        effect.method = evil.into();
+    }
+    (record.question, record.prediction) = (evil.into(), evil.into());
+    record.verdicts.push(Verdict { condition: evil.into(), held: true, evidence: evil.into() });
+    let mut run = common::facts();
+    (run.experiment, run.specification) = (evil.into(), evil.into());
+    run.commands.push(evil.into());
+    run.datasets.push(evil.into());
+    let page = page_of(&record, &run);
+    assert!(page.contains("&lt;script&gt;"));
+    assert_eq!(page.matches("<script>").count(), 1, "only the page's own script");
+    assert!(!page.contains("alert(\"1\")"));
+}
+
+#[test]
+fn answers_cite_the_rows() {
+    let said = answers(&common::record()).join("\n");
+    for cited in [
+        "The best retrofit method is adam-influence (reads: optimiser states), \
+         with LDS 0.402 [0.368, 0.436]",
+        // 0.402 / 0.881.
+        "45.6 % of the noise ceiling 0.881 [0.869, 0.893]",
+        // 0.742 - 0.402.
+        "metagradient reaches 0.742 [0.714, 0.770]: the retrofit gap is 0.340 \
+         (their intervals are apart)",
+        "final weights: ek-fac 0.388 [0.353, 0.423]",
+        // 0.388 - 0.094, and 0.402 - 0.388 with overlapping intervals.
+        "final weights +0.294 over embedding-cosine (their intervals are apart)",
+        "checkpoints nothing over ek-fac",
+        "optimiser states +0.0140 over ek-fac (their intervals overlap)",
+        // 0.02 + 0.3 (1 - 0.742), in percent.
+        "least by metagradient, 9.7 % [7.7, 11.7]",
+        "97,400 [77,400, 117,400] tokens",
+        "Under rule proportional (exact by exact-shapley)",
+        "7 of lds",
+    ] {
+        assert!(said.contains(cited), "no answer says `{cited}` in\n{said}");
+    }
+}
+
+#[test]
+fn numbers_follow_the_rows() {
+    let mut record = common::record();
+    for row in record.rows.iter_mut().filter(|row| row.method == "trak" && row.metric == "lds") {
+        row.value = Estimate::new(0.611, 0.6, 0.622, 0.95, 10, 0);
+    }
+    let said = answers(&record).join("\n");
+    assert!(said.contains("The best retrofit method is trak"), "{said}");
+    assert!(said.contains("0.611 [0.600, 0.622]"), "{said}");
+}
+
+#[test]
+fn a_page_without_known_metrics_says_so() {
+    let mut record = common::record();
+    record.rows.retain(|row| row.metric == "calibration-slope");
+    record.effects.clear();
+    record.payouts.clear();
+    let page = page_of(&record, &RunFacts::default());
+    for reason in ["No row has the metric `lds`", "`mispaid-tokens`", "no payouts", "no pairs"] {
+        assert!(page.contains(reason), "the page lacks `{reason}`");
+    }
+    assert!(page.contains("calibration-slope") && !page.contains("<svg "));
+    let empty = page_of(&Record::default(), &RunFacts::default());
+    assert!(empty.contains("The record holds no rows."));
+}
+
+#[test]
+fn odd_records_are_drawn_all_the_same() {
+    let mut record = common::record();
+    // One method, constant predictions, values that are not finite, nobody owed anything.
+    record.rows.retain(|row| row.method == "trak");
+    record.effects.retain(|effect| effect.method == "trak");
+    for effect in &mut record.effects {
+        effect.predicted = 0.0;
+    }
+    record.effects[3].measured = f64::NAN;
+    record.payouts.retain(|payout| payout.method == "trak");
+    for payout in &mut record.payouts {
+        (payout.exact, payout.estimated) = (0, 0);
+    }
+    let page = page_of(&record, &common::facts());
+    assert!(page.contains("1 pairs hold a value that is not finite"));
+    assert!(page.contains("nothing to pay") && page.contains("no slope: constant"));
+}
+
+#[test]
+fn the_summary_fits_a_terminal() {
+    let mut record = common::record();
+    record.rows[1].method = "a-method-whose-name-is-far-too-long-for-any-terminal".into();
+    let table = summary_table(&record);
+    assert!(table.lines().all(|line| line.chars().count() <= 100), "{table}");
+    assert!(table.contains("0.742 [0.714, 0.770]"), "{table}");
+    let also: Vec<&str> = table.lines().filter(|line| line.starts_with("also in")).collect();
+    assert_eq!(also.len(), 1, "{table}");
+    assert_eq!(summary_table(&Record::default()), "no method was measured\n");
+}
+
+#[test]
+fn a_folder_without_rows_is_refused_with_advice() {
+    let folder = folder();
+    let error = read_tables(folder.path()).expect_err("nothing is there");
+    assert!(matches!(error, ReportError::Missing { .. }));
+    let words = error.to_string();
+    assert!(words.contains("record.json") && words.contains("hint: "), "{words}");
+
+    write_tables(&common::record(), folder.path()).expect("tables are written");
+    std::fs::remove_file(folder.path().join("rows.parquet")).expect("removed");
+    let words = read_tables(folder.path()).expect_err("no rows").to_string();
+    assert!(words.contains("rows.parquet") && words.contains("attribench run"), "{words}");
+}
+
+#[test]
+fn damaged_files_are_refused_by_name() {
+    let folder = folder();
+    write_tables(&common::record(), folder.path()).expect("tables are written");
+    let copy = |from: &str, to: &str| {
+        std::fs::copy(folder.path().join(from), folder.path().join(to)).expect("copied");
+    };
+    // A table of another kind lacks a column; text is no Parquet.
+    copy("effects.parquet", "rows.parquet");
+    let words = read_tables(folder.path()).expect_err("other columns").to_string();
+    assert!(words.contains("rows.parquet") && words.contains("hint: "), "{words}");
+    copy("record.json", "rows.parquet");
+    let words = read_tables(folder.path()).expect_err("no Parquet").to_string();
+    assert!(words.contains("rows.parquet"), "{words}");
+    copy("rows.csv", "record.json");
+    let words = read_tables(folder.path()).expect_err("no JSON").to_string();
+    assert!(words.contains("record.json"), "{words}");
+}
