@@ -1,2 +1,70 @@
-//! attribench-cli
-fn main() {}
+//! `attribench`: run, check, list, report.
+
+mod commands;
+mod facts;
+mod overrides;
+mod progress;
+mod treasury;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+// glibc's allocator makes the same binary randomly once or twice as slow from process to process.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Measures who gets paid what for the data that a model was trained on, and who should be.
+#[derive(Parser)]
+#[command(name = "attribench", version, about, after_help = EXIT_CODES)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run an experiment and write its report.
+    Run(commands::run::RunArguments),
+    /// Check an experiment and say what it will cost, without running it.
+    Check(commands::check::CheckArguments),
+    /// List what can be named in an experiment.
+    List(commands::list::ListArguments),
+    /// Make the report again from the rows of a finished run.
+    Report(commands::report::ReportArguments),
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  it failed while running (disk, method, books that do not balance)
+  2  the command line or the experiment is wrong
+  3  done, but a condition under `expect:` did not hold";
+
+/// How a command ended, where it did not fail.
+enum Ending {
+    /// All is well.
+    Done,
+    /// The experiment is wrong, and what is wrong has been said.
+    Refused,
+    /// An expectation was not met, and which has been said.
+    Unexpected,
+}
+
+fn main() -> ExitCode {
+    let ending = match Arguments::parse().command {
+        Command::Run(arguments) => commands::run::run(&arguments),
+        Command::Check(arguments) => commands::check::check(&arguments),
+        Command::List(arguments) => commands::list::list(&arguments),
+        Command::Report(arguments) => commands::report::report(&arguments),
+    };
+    match ending {
+        Ok(Ending::Done) => ExitCode::SUCCESS,
+        Ok(Ending::Refused) => ExitCode::from(2),
+        Ok(Ending::Unexpected) => ExitCode::from(3),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(1)
+        }
+    }
+}

@@ -2,27 +2,34 @@
 
 use attribench_core::{Estimate, Row, Verdict};
 
-/// What a method or a truth may be asked for in a condition.
-pub const METRICS: &[&str] = &[
-    "calibration-r2",
-    "calibration-slope",
-    "contributor-pearson",
-    "contributor-spearman",
-    "curvature-products",
-    "gradients",
-    "largest-underpayment",
-    "lds",
-    "lds-ceiling",
-    "ledger-residual",
-    "loo-pearson",
-    "loo-spearman",
-    "mislabel-ap",
-    "mislabel-auc",
-    "mispaid-share",
-    "mispaid-tokens",
-    "payout-rank-correlation",
-    "query-accuracy",
-    "sign-agreement",
+/// What may be asked for in a condition, with one line each.
+pub const METRICS: &[(&str, &str)] = &[
+    ("calibration-factor", "what scores of arbitrary scale are multiplied by before they pay"),
+    ("calibration-r2", "variance of true removal effects explained by predicted ones as they are"),
+    ("calibration-slope", "slope of true on predicted removal effects; ideal 1"),
+    ("contributor-pearson", "Pearson correlation with leaving each contributor out"),
+    ("contributor-spearman", "rank correlation with leaving each contributor out"),
+    ("curvature-products", "Hessian- or GGN-vector products, examples times directions"),
+    ("false-positive-share", "money paid to those whom exact scores pay nothing, share"),
+    ("forwards", "forward passes, examples"),
+    ("gradients", "gradients, examples"),
+    ("largest-underpayment", "tokens missing to the contributor who is underpaid most"),
+    ("lds", "linear datamodelling score: rank correlation with subset retraining"),
+    ("lds-ceiling", "what a perfect score could reach, given the noise of the truth"),
+    ("ledger-residual", "largest rounding account of a ledger, relative to the gain"),
+    ("loo-pearson", "Pearson correlation with leaving each example out"),
+    ("loo-spearman", "rank correlation with leaving each example out"),
+    ("mislabel-ap", "average precision of flipped labels, least valuable first"),
+    ("mislabel-auc", "chance that a flipped label is valued below a clean one"),
+    ("mispaid-share", "share of the pool in wrong hands: total variation of the shares"),
+    ("mispaid-tokens", "tokens in wrong hands"),
+    ("noise-floor", "deviation of an effect that is nothing, from runs one ulp apart"),
+    ("payout-rank-correlation", "rank correlation of payouts"),
+    ("query-accuracy", "share of queries that the run gets right"),
+    ("replayed-steps", "training steps replayed"),
+    ("score-bytes", "bytes of the score matrix"),
+    ("sign-agreement", "share of effects above the noise whose sign is right"),
+    ("tangents", "directional derivatives, examples times directions"),
 ];
 
 #[derive(Clone, Debug, PartialEq)]
@@ -109,8 +116,9 @@ impl Term {
             .strip_suffix(')')
             .ok_or_else(|| format!("`{text}` lacks its closing parenthesis"))?
             .trim();
-        if !METRICS.contains(&metric) {
-            return Err(format!("unknown metric `{metric}` (known: {})", METRICS.join(", ")));
+        if !METRICS.iter().any(|(name, _)| *name == metric) {
+            let known: Vec<&str> = METRICS.iter().map(|(name, _)| *name).collect();
+            return Err(format!("unknown metric `{metric}` (known: {})", known.join(", ")));
         }
         if !["truth", "run"].contains(&method) && !methods.contains(&method) {
             return Err(format!(

@@ -1,0 +1,113 @@
+//! `attribench list`.
+
+use anyhow::Result;
+use attribench_engine::{expectation, treasury::Treasury};
+use clap::{Args, ValueEnum};
+use serde_json::{Value, json};
+
+use crate::{Ending, treasury::LedgerTreasury};
+
+/// Arguments of `attribench list`.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  attribench list
+  attribench list methods
+  attribench list data --json")]
+pub struct ListArguments {
+    /// What to list; everything where absent.
+    kind: Option<Kind>,
+    /// Write JSON to standard output instead of words.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+enum Kind {
+    Data,
+    Models,
+    Truths,
+    Methods,
+    Metrics,
+    Rules,
+}
+
+/// One listed thing.
+struct Item {
+    name: &'static str,
+    note: String,
+    summary: &'static str,
+}
+
+const TRUTHS: [(&str, &str); 3] = [
+    ("leave-contributor-out", "utility lost when a contributor's examples get weight 0"),
+    ("leave-one-out", "utility lost when one example gets weight 0, same seed and order"),
+    ("subsets", "utility after training on random subsets, for the linear datamodelling score"),
+];
+
+fn items(kind: Kind) -> Vec<Item> {
+    match kind {
+        Kind::Data => attribench_datasets::REGISTRY
+            .iter()
+            .map(|entry| Item {
+                name: entry.name,
+                note: entry.licence.to_string(),
+                summary: entry.summary,
+            })
+            .collect(),
+        Kind::Models => attribench_models::REGISTRY
+            .iter()
+            .map(|entry| Item { name: entry.name, note: String::new(), summary: entry.summary })
+            .collect(),
+        Kind::Truths => TRUTHS
+            .iter()
+            .map(|&(name, summary)| Item { name, note: String::new(), summary })
+            .collect(),
+        Kind::Methods => attribench_methods::REGISTRY
+            .iter()
+            .map(|entry| Item {
+                name: entry.info.name,
+                note: entry.level.to_string(),
+                summary: entry.info.summary,
+            })
+            .collect(),
+        Kind::Metrics => expectation::METRICS
+            .iter()
+            .map(|&(name, summary)| Item { name, note: String::new(), summary })
+            .collect(),
+        Kind::Rules => LedgerTreasury
+            .rules()
+            .iter()
+            .map(|rule| Item { name: rule.name, note: String::new(), summary: rule.summary })
+            .collect(),
+    }
+}
+
+/// Lists registries.
+pub fn list(arguments: &ListArguments) -> Result<Ending> {
+    let kinds = match arguments.kind {
+        Some(kind) => vec![kind],
+        None => Kind::value_variants().to_vec(),
+    };
+    if arguments.json {
+        let all: serde_json::Map<String, Value> =
+            kinds.iter().map(|&kind| (title(kind), items(kind).iter().map(json_of).collect())).collect();
+        println!("{}", serde_json::to_string_pretty(&all)?);
+        return Ok(Ending::Done);
+    }
+    for kind in kinds {
+        println!("{}", title(kind));
+        for item in items(kind) {
+            println!("  {:<24} {:<16} {}", item.name, item.note, item.summary);
+        }
+    }
+    Ok(Ending::Done)
+}
+
+fn title(kind: Kind) -> String {
+    kind.to_possible_value().expect("every kind has a name").get_name().to_owned()
+}
+
+fn json_of(item: &Item) -> Value {
+    json!({"name": item.name, "note": item.note, "summary": item.summary})
+}

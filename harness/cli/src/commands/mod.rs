@@ -1,0 +1,103 @@
+//! One file a subcommand, and what they share.
+
+pub mod check;
+pub mod list;
+pub mod report;
+pub mod run;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use attribench_engine::plan::{Plan, Registries};
+use clap::Args;
+
+use crate::{overrides, treasury::LedgerTreasury};
+
+/// How an experiment is named and changed on the command line.
+#[derive(Args)]
+pub struct ExperimentArguments {
+    /// Name of a file in `experiments/` without `.yaml`, or a path.
+    #[arg(default_value = "retrofit-gap")]
+    pub experiment: String,
+    /// Change a value of the experiment, for instance `--set training.epochs=5`; may be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Threads; all processors where absent. The results do not depend on it.
+    #[arg(long, value_name = "N")]
+    pub jobs: Option<usize>,
+    /// Write JSON to standard output instead of words.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// An experiment as found on disk and changed by `--set`.
+pub struct Document {
+    /// Where it was found.
+    pub path: PathBuf,
+    /// Text that is parsed.
+    pub text: String,
+}
+
+impl ExperimentArguments {
+    /// Reads the file and applies `--set`.
+    pub fn read(&self) -> Result<Document> {
+        let path = locate(&self.experiment);
+        let text = std::fs::read_to_string(&path).with_context(|| {
+            format!(
+                "cannot read experiment `{}` ({})\nhint: known experiments: {}",
+                self.experiment,
+                path.display(),
+                known_experiments().join(", ")
+            )
+        })?;
+        let text = overrides::apply(&text, &self.set)?;
+        Ok(Document { path, text })
+    }
+
+    /// Threads to be used.
+    pub fn threads(&self) -> usize {
+        self.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, Into::into))
+    }
+}
+
+/// Checks an experiment; says what is wrong with it on standard error.
+pub fn plan(document: &Document, registries: &Registries<'_>) -> Option<Plan> {
+    match attribench_engine::plan::check(&document.text, registries) {
+        Ok(plan) => Some(plan),
+        Err(found) => {
+            for diagnostic in &found {
+                eprintln!("error: {}:{diagnostic}", document.path.display());
+            }
+            eprintln!("{} found; nothing was run", count(found.len(), "error"));
+            None
+        }
+    }
+}
+
+/// Everything that this program knows by name.
+pub fn registries(treasury: &LedgerTreasury) -> Registries<'_> {
+    Registries {
+        methods: attribench_methods::REGISTRY,
+        models: attribench_models::REGISTRY,
+        treasury,
+    }
+}
+
+/// `1 error`, `2 errors`.
+pub fn count(number: usize, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}
+
+fn locate(experiment: &str) -> PathBuf {
+    let named = Path::new("experiments").join(format!("{experiment}.yaml"));
+    if named.exists() { named } else { PathBuf::from(experiment) }
+}
+
+fn known_experiments() -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir("experiments") else { return Vec::new() };
+    let mut names: Vec<String> = entries
+        .filter_map(|entry| entry.ok()?.path().file_stem()?.to_str().map(str::to_owned))
+        .collect();
+    names.sort();
+    names
+}

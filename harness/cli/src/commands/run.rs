@@ -1,0 +1,144 @@
+//! `attribench run`.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use anyhow::{Context, Result};
+use attribench_engine::{
+    pipeline::{self, Outcome},
+    plan::Plan,
+    progress::{Progress, Silent},
+    store::{Key, Store, write_atomically},
+};
+use clap::Args;
+use safetensors::{Dtype, tensor::TensorView};
+
+use super::{Document, ExperimentArguments, count, plan, registries, report};
+use crate::{Ending, facts, progress::Bars, treasury::LedgerTreasury};
+
+/// Arguments of `attribench run`.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  attribench run
+  attribench run vowel-people
+  attribench run my.yaml --out runs/mine --jobs 2
+  attribench run smoke --set training.epochs=5 --set truths.subsets.subsets=20
+
+A run that was stopped goes on where it was: finished trainings lie in the store.")]
+pub struct RunArguments {
+    #[command(flatten)]
+    experiment: ExperimentArguments,
+    /// Folder of the report; `runs/NAME` where absent.
+    #[arg(long, value_name = "FOLDER")]
+    out: Option<PathBuf>,
+    /// Folder in which finished trainings and scores are kept.
+    #[arg(long, value_name = "FOLDER", default_value = "runs/.store")]
+    store: PathBuf,
+    /// Say nothing but errors.
+    #[arg(long)]
+    quiet: bool,
+}
+
+/// Runs an experiment and writes its folder.
+pub fn run(arguments: &RunArguments) -> Result<Ending> {
+    let start = Instant::now();
+    let document = arguments.experiment.read()?;
+    let treasury = LedgerTreasury;
+    let registries = registries(&treasury);
+    let Some(plan) = plan(&document, &registries) else { return Ok(Ending::Refused) };
+    let store = Store::open(&arguments.store)?;
+    let folder = match &arguments.out {
+        Some(folder) => folder.clone(),
+        None => Path::new("runs").join(&plan.spec.name.value),
+    };
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(arguments.experiment.threads())
+        .build()
+        .context("cannot start threads")?;
+    let bars = Bars::default();
+    let speaks = !arguments.quiet && !arguments.experiment.json;
+    let progress: &dyn Progress = if speaks { &bars } else { &Silent };
+    let outcome = pool.install(|| pipeline::run(&plan, &registries, &store, progress))?;
+    let seconds = start.elapsed().as_secs_f64();
+    let page = write_folder(&document, &plan, &outcome, &folder, seconds)?;
+    say(arguments, &outcome, &page, seconds)?;
+    let failed = outcome.record.verdicts.iter().any(|verdict| !verdict.held);
+    Ok(if failed { Ending::Unexpected } else { Ending::Done })
+}
+
+fn write_folder(
+    document: &Document,
+    plan: &Plan,
+    outcome: &Outcome,
+    folder: &Path,
+    seconds: f64,
+) -> Result<PathBuf> {
+    attribench_reports::write_tables(&outcome.record, folder)?;
+    let facts = facts::of_run(document, plan, seconds);
+    attribench_reports::write_facts(&facts, &outcome.timings, folder)?;
+    write_atomically(&folder.join("manifest.json"), &manifest(plan, outcome, &facts)?)?;
+    write_atomically(&folder.join("model.safetensors"), &parameters(outcome)?)?;
+    report::write(folder)
+}
+
+fn manifest(
+    plan: &Plan,
+    outcome: &Outcome,
+    facts: &attribench_reports::RunFacts,
+) -> Result<Vec<u8>> {
+    let manifest = serde_json::json!({
+        "run": facts,
+        "recipe_key": plan.recipe_key(),
+        "seed": plan.spec.seed,
+        "models_trained_now": outcome.trained_now,
+        "timings": outcome.timings,
+        "verdicts": outcome.record.verdicts,
+    });
+    Ok(serde_json::to_vec_pretty(&manifest)?)
+}
+
+/// Final parameters as other programs read them.
+fn parameters(outcome: &Outcome) -> Result<Vec<u8>> {
+    let tensors: Vec<(String, Vec<usize>, Vec<u8>)> = outcome
+        .parameters
+        .iter()
+        .map(|(name, shape, values)| {
+            let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+            (name.clone(), shape.clone(), bytes)
+        })
+        .collect();
+    let views = tensors
+        .iter()
+        .map(|(name, shape, bytes)| {
+            Ok((name.as_str(), TensorView::new(Dtype::F64, shape.clone(), bytes)?))
+        })
+        .collect::<Result<Vec<_>>>()?;
+    Ok(safetensors::serialize(views, None)?)
+}
+
+fn say(arguments: &RunArguments, outcome: &Outcome, page: &Path, seconds: f64) -> Result<()> {
+    if arguments.experiment.json {
+        println!("{}", serde_json::to_string_pretty(&outcome.record)?);
+        return Ok(());
+    }
+    if arguments.quiet {
+        return Ok(());
+    }
+    print!("{}", attribench_reports::summary_table(&outcome.record));
+    for verdict in &outcome.record.verdicts {
+        let word = if verdict.held { "held  " } else { "FAILED" };
+        println!("{word} {} ({})", verdict.condition, verdict.evidence);
+    }
+    let trained = count(outcome.trained_now, "model");
+    println!("{trained} trained in this run, {seconds:.1} s in all");
+    println!("report: {}", page.display());
+    Ok(())
+}
+
+/// Hash of an experiment's text as it was run.
+pub fn specification_key(document: &Document) -> Key {
+    Key::of_content(document.text.as_bytes())
+}

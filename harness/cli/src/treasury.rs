@@ -1,0 +1,60 @@
+//! The ledger simulator as the treasury of an experiment.
+
+use attribench_engine::treasury::{PayoutError, RuleInfo, Treasury};
+use ledger_sim::{
+    metrics,
+    money::Amount,
+    rules::{self, Parameters},
+    scores::ScoreView,
+    stream::{StreamOptions, settle_stream},
+};
+use ndarray::ArrayView2;
+
+/// Pays in audited double-entry books, one settlement a query.
+pub struct LedgerTreasury;
+
+impl Treasury for LedgerTreasury {
+    fn rules(&self) -> Vec<RuleInfo> {
+        rules::stream_rules()
+            .map(|entry| RuleInfo { name: entry.name, summary: entry.summary })
+            .collect()
+    }
+
+    fn settle(
+        &self,
+        rule: &str,
+        scores: ArrayView2<'_, f64>,
+        tokens: u64,
+        seed: u64,
+    ) -> Result<Vec<u64>, String> {
+        let (contributors, queries) = scores.dim();
+        let values: Vec<f64> = scores.iter().copied().collect();
+        let pay = || {
+            let view = ScoreView::from_dense(contributors, queries, &values)?;
+            let rule = rules::build(rule, &Parameters::new())?;
+            let options = StreamOptions {
+                queries_per_settlement: std::num::NonZeroUsize::new(1),
+                ..StreamOptions::seeded(seed)
+            };
+            settle_stream(&view, Amount::new(tokens), rule.as_ref(), &options)
+        };
+        let outcome = pay().map_err(|refusal: ledger_sim::refusal::Refusal| refusal.to_string())?;
+        Ok(outcome.payouts().iter().map(|amount| amount.get()).collect())
+    }
+
+    fn compare(&self, exact: &[u64], estimated: &[u64]) -> Result<PayoutError, String> {
+        let amounts = |values: &[u64]| -> Vec<Amount> {
+            values.iter().map(|&value| Amount::new(value)).collect()
+        };
+        let error =
+            metrics::PayoutError::between(&amounts(exact), &amounts(estimated), Amount::default())
+                .map_err(|refusal| refusal.to_string())?;
+        Ok(PayoutError {
+            mispaid_share: error.total_variation,
+            mispaid_tokens: error.mispaid.get() as f64,
+            largest_underpayment: error.maximum_underpayment.get() as f64,
+            false_positive_share: error.false_positive_share,
+            rank_correlation: error.spearman,
+        })
+    }
+}
