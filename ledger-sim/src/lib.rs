@@ -26,8 +26,12 @@
 //! ```
 
 pub mod account;
+pub mod adoption;
+pub mod agents;
 pub mod apportion;
 pub mod audit;
+pub mod demand;
+pub mod designs;
 pub mod emission;
 pub mod engines;
 pub mod fees;

@@ -6,6 +6,7 @@ pub mod concentration;
 mod payout_error;
 pub mod people;
 pub mod rank;
+pub mod strategy;
 
 pub use payout_error::PayoutError;
 

@@ -1,0 +1,61 @@
+//! What strategic behaviour gains, and the prices that stop it.
+
+/// Gain of `parts` identities over one: `U(m) / U(1) - 1`. `None` when one identity earns nothing.
+pub fn sybil_gain(one: f64, parts: f64) -> Option<f64> {
+    (one > 0.0).then(|| parts / one - 1.0)
+}
+
+/// Sybil-proofing price `max over m >= 2 of (U(m) - U(1)) / (m - 1)` and the `m` that needs it;
+/// `utilities[m - 1]` is `U(m)`. The price is per identity, and zero when no split gains.
+/// `None` for fewer than two utilities.
+pub fn sybil_proofing_price(utilities: &[f64]) -> Option<(f64, usize)> {
+    let (one, rest) = utilities.split_first()?;
+    let prices = rest
+        .iter()
+        .zip(1usize..)
+        .map(|(utility, extra)| (((utility - one) / extra as f64).max(0.0), extra + 1));
+    prices.reduce(|best, next| if next.0 > best.0 { next } else { best })
+}
+
+/// Plagiarism transfer: the thief's take over the victim's loss. `None` without a loss.
+pub fn plagiarism_transfer(take: f64, loss: f64) -> Option<f64> {
+    (loss > 0.0).then(|| take / loss)
+}
+
+/// Griefing factor: loss inflicted on others over the attacker's own cost, forgone pay included.
+/// Infinite when the attack costs nothing; `None` when it inflicts nothing.
+pub fn griefing_factor(inflicted: f64, own_cost: f64) -> Option<f64> {
+    (inflicted > 0.0).then(|| if own_cost > 0.0 { inflicted / own_cost } else { f64::INFINITY })
+}
+
+/// Return on poison: (payout - slashed) / cost. `None` without a cost.
+pub fn poison_return(payout: f64, slashed: f64, cost: f64) -> Option<f64> {
+    (cost > 0.0).then(|| (payout - slashed) / cost)
+}
+
+/// Collusion gain: joint payout of a ring over its honest joint payout, minus one.
+pub fn collusion_gain(honest: f64, ring: f64) -> Option<f64> {
+    sybil_gain(honest, ring)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn by_hand() {
+        assert_eq!(sybil_gain(2.0, 3.0), Some(0.5));
+        assert_eq!(sybil_gain(0.0, 3.0), None);
+        // (3 - 2) / 1 = 1, (5 - 2) / 2 = 1.5, (5 - 2) / 3 = 1.
+        assert_eq!(sybil_proofing_price(&[2.0, 3.0, 5.0, 5.0]), Some((1.5, 3)));
+        assert_eq!(sybil_proofing_price(&[2.0, 1.0]), Some((0.0, 2)));
+        assert_eq!(sybil_proofing_price(&[2.0]), None);
+        // The coverage game: 5/6 taken, 3/2 - 5/6 lost.
+        assert!((plagiarism_transfer(5.0 / 6.0, 2.0 / 3.0).unwrap() - 1.25).abs() < 1e-12);
+        assert_eq!(griefing_factor(2.0, 1.0), Some(2.0));
+        assert_eq!(griefing_factor(2.0, 0.0), Some(f64::INFINITY));
+        assert_eq!(griefing_factor(0.0, 0.0), None);
+        assert_eq!(poison_return(10.0, 4.0, 3.0), Some(2.0));
+        assert_eq!(collusion_gain(4.0, 5.0), Some(0.25));
+    }
+}
