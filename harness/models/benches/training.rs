@@ -47,7 +47,7 @@ fn step(criterion: &mut Criterion) {
             for index in 0..width {
                 stack.load(index, &theta, &vec![0.0; theta.len()]);
             }
-            let weights = vec![1.0; BATCH];
+            let weights = [1.0; BATCH];
             let lists = vec![&weights[..]; width];
             let rows: Vec<usize> = (0..BATCH).map(|row| row * 7).collect();
             group.throughput(Throughput::Elements((width * BATCH) as u64));

@@ -20,12 +20,13 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 
 const TRAIN_ROWS: usize = 1_000;
 const BATCH: usize = 50;
-const STEPS: usize = 100;
-const REPEATS: usize = 15;
+const STEPS: usize = 50;
+const REPEATS: usize = 40;
 const SIZE: StepSize =
     StepSize { learning_rate: 0.05, momentum: 0.9, weight_decay: 1e-3, batch_size: BATCH };
 
-/// Least and median milliseconds of several runs of `work`.
+/// Least and median milliseconds of many short runs of `work`: on a busy machine the least of them
+/// is what the code costs.
 fn time(mut work: impl FnMut()) -> (f64, f64) {
     work();
     let mut milliseconds: Vec<f64> = (0..REPEATS)
