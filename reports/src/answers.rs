@@ -118,12 +118,13 @@ fn money(record: &Record) -> Vec<String> {
     let mut sentences = Vec::new();
     for comparison in comparisons(record, MISPAID_SHARE) {
         let say = |scored: &Scored| percent_estimate(&scored.value);
-        let what = format!("of the money ({})", comparison.setting.title());
+        let what = format!("Share of the money mispaid ({})", comparison.setting.title());
         sentences.extend(least_and_most(&comparison, &what, &say));
     }
     for comparison in comparisons(record, MISPAID_TOKENS) {
-        let say = |scored: &Scored| format!("{} tokens", estimate(&scored.value));
-        sentences.extend(least_and_most(&comparison, &comparison.setting.title(), &say));
+        let what = format!("Tokens mispaid ({})", comparison.setting.title());
+        let say = |scored: &Scored| estimate(&scored.value);
+        sentences.extend(least_and_most(&comparison, &what, &say));
     }
     sentences
 }
@@ -137,7 +138,7 @@ fn least_and_most(
         |one: &&Scored, other: &&Scored| one.value.point().total_cmp(&other.value.point());
     let least = comparison.scores.iter().min_by(by_value)?;
     let most = comparison.scores.iter().max_by(by_value)?;
-    let mut sentence = format!("Mispaid, {what}: least by {}, {}", least.method, say(least));
+    let mut sentence = format!("{what}: least by {}, {}", least.method, say(least));
     let retrofit = comparison.scores.iter().filter(|scored| is_retrofit(scored)).min_by(by_value);
     if let Some(retrofit) = retrofit.filter(|retrofit| retrofit.method != least.method) {
         sentence +=

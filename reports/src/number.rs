@@ -2,18 +2,23 @@
 
 use attribench_core::Estimate;
 
+/// The sign with a space that no line breaks at.
+const PERCENT: &str = "\u{a0}%";
+
 /// Three significant digits; whole numbers from a thousand on keep all digits, in groups.
 pub(crate) fn number(value: f64) -> String {
     let size = value.abs();
     if size == 0.0 {
         "0".to_owned()
-    } else if size < 1e-4 || size >= 1e15 {
+    } else if !(1e-4..1e15).contains(&size) {
         format!("{value:.2e}")
     } else if value.fract() == 0.0 || size >= 999.5 {
         grouped(value, 0)
     } else {
-        // 0.0456 needs 4 decimals for three digits, 45.6 needs one.
-        let decimals = (2 - size.log10().floor() as i32).max(0) as usize;
+        // 0.0456 needs 4 decimals for three digits, 45.6 needs one; 9.998 rounds up to 10.0.
+        let power = size.log10().floor() as i32;
+        let carries = size / 10f64.powi(power) >= 9.995;
+        let decimals = (2 - power - i32::from(carries)).max(0) as usize;
         grouped(value, decimals)
     }
 }
@@ -40,7 +45,7 @@ pub(crate) fn grouped(value: f64, decimals: usize) -> String {
 fn group_digits(digits: &str) -> String {
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (position, digit) in digits.chars().enumerate() {
-        if position > 0 && (digits.len() - position) % 3 == 0 {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -77,9 +82,9 @@ fn rounded(estimate: &Estimate, value: f64) -> String {
     grouped(value, decimals)
 }
 
-/// A percentage of a share, for instance `12.3 %`.
+/// A percentage of a share.
 pub(crate) fn percent(share: f64) -> String {
-    format!("{} %", number(share * 100.0))
+    format!("{}{PERCENT}", number(share * 100.0))
 }
 
 /// Point and interval of a share in percent.
@@ -95,7 +100,7 @@ pub(crate) fn percent_estimate(value: &Estimate) -> String {
     );
     match interval(&scaled) {
         None => percent(value.point()),
-        Some(interval) => format!("{} % {interval}", point(&scaled)),
+        Some(interval) => format!("{}{PERCENT} {interval}", point(&scaled)),
     }
 }
 
@@ -153,6 +158,8 @@ mod tests {
             (0.42371, "0.424"),
             (-0.0456, "-0.0456"),
             (12.345, "12.3"),
+            (9.998, "10.0"),
+            (99.96, "100"),
             (999.0, "999"),
             (1234567.0, "1,234,567"),
             (12345.678, "12,346"),
@@ -185,8 +192,8 @@ mod tests {
 
     #[test]
     fn shares_are_percentages() {
-        assert_eq!(percent(0.1234), "12.3 %");
+        assert_eq!(percent(0.1234), "12.3\u{a0}%");
         let share = Estimate::new(0.1234, 0.1, 0.15, 0.95, 9, 0);
-        assert_eq!(percent_estimate(&share), "12.3 % [10.0, 15.0]");
+        assert_eq!(percent_estimate(&share), "12.3\u{a0}% [10.0, 15.0]");
     }
 }

@@ -167,7 +167,7 @@ fn rows_table(record: &Record) -> String {
     let several = settings.len() > 1;
     let mut headings =
         vec!["Method", "Reads", "Metric", "Truth", "By", "Value", "Interval", "Unit"];
-    headings.extend(["n", "Undefined", "Settings tried"]);
+    headings.extend(["n", "Undefined", "Settings"]);
     if several {
         headings.extend(["Data set", "Model"]);
     }
@@ -179,12 +179,15 @@ fn rows_table(record: &Record) -> String {
     };
     body += &format!(
         "{} rows; a click on a heading sorts. An interval is nominal at the level that stands \
-         under the pointer; a number without one is exact.</p>\n",
+         under the pointer; a number without one is exact. Undefined values were left out and \
+         counted; settings are how many were tried before the one reported.</p>\n",
         count(record.rows.len() as u64)
     );
     body += "<div class=\"wide\"><table class=\"sortable\">\n<thead><tr>";
     for heading in headings {
-        body += &format!("<th scope=\"col\">{heading}</th>");
+        let numeric = ["Value", "Interval", "n", "Undefined", "Settings"].contains(&heading);
+        let class = if numeric { " class=\"number\"" } else { "" };
+        body += &format!("<th scope=\"col\"{class}>{heading}</th>");
     }
     body += "</tr></thead>\n<tbody>\n";
     for row in &record.rows {
@@ -240,7 +243,7 @@ fn timings_table(timings: &[Timing]) -> String {
     let mut body = "<p>Wall times of this one run on this one machine; they are never the same \
                     twice.</p>\n<div class=\"wide\"><table class=\"sortable\">\n<thead><tr>\
                     <th scope=\"col\">Stage</th><th scope=\"col\">Method</th>\
-                    <th scope=\"col\">Time</th></tr></thead>\n<tbody>\n"
+                    <th scope=\"col\" class=\"number\">Time</th></tr></thead>\n<tbody>\n"
         .to_owned();
     for timing in timings {
         body += &format!(

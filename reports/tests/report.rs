@@ -214,7 +214,7 @@ fn answers_cite_the_rows() {
         "The best retrofit method is adam-influence (reads: optimiser states), \
          with LDS 0.402 [0.368, 0.436]",
         // 0.402 / 0.881.
-        "45.6 % of the noise ceiling 0.881 [0.869, 0.893]",
+        "45.6\u{a0}% of the noise ceiling 0.881 [0.869, 0.893]",
         // 0.742 - 0.402.
         "metagradient reaches 0.742 [0.714, 0.770]: the retrofit gap is 0.340 \
          (their intervals are apart)",
@@ -224,8 +224,9 @@ fn answers_cite_the_rows() {
         "checkpoints nothing over ek-fac",
         "optimiser states +0.0140 over ek-fac (their intervals overlap)",
         // 0.02 + 0.3 (1 - 0.742), in percent.
-        "least by metagradient, 9.7 % [7.7, 11.7]",
-        "97,400 [77,400, 117,400] tokens",
+        "least by metagradient, 9.7\u{a0}% [7.7, 11.7]",
+        "Tokens mispaid (truth exact-shapley, by contributor): least by metagradient, \
+         97,400 [77,400, 117,400]",
         "Under rule proportional (exact by exact-shapley)",
         "7 of lds",
     ] {

@@ -86,7 +86,7 @@ impl Axis {
         let step = [1.0, 2.0, 2.5, 5.0, 10.0]
             .map(|multiple| multiple * power)
             .into_iter()
-            .find(|&step| step >= rough)
+            .find(|&step| step >= rough * 0.9)
             .unwrap_or(10.0 * power);
         let (first, last) = ((self.low / step).ceil() as i64, (self.high / step).floor() as i64);
         (first..=last)

@@ -9,15 +9,15 @@ use super::{
     vertical_axis,
 };
 use crate::RunFacts;
-use crate::select::{LDS, comparisons, interval_words, value};
+use crate::select::{Comparison, LDS, comparisons, interval_words, value};
 
 const NAME: &str = "accuracy-cost";
 const TITLE: &str = "Accuracy against cost";
-const PLOT_WIDTH: f64 = 440.0;
-const PLOT_HEIGHT: f64 = 400.0;
+const PLOT_WIDTH: f64 = 372.0;
+const PLOT_HEIGHT: f64 = 380.0;
 /// Place for methods that cost nothing, which a logarithmic axis cannot show.
 const FREE_WIDTH: f64 = 64.0;
-const BETWEEN: f64 = 66.0;
+const BETWEEN: f64 = 60.0;
 
 /// What each counted operation costs, in gradients: a gradient is a forward and a backward pass
 /// and the backward pass is twice the forward one; a directional derivative adds one forward pass
@@ -43,6 +43,15 @@ struct Point {
 struct Panel {
     axis_title: &'static str,
     points: Vec<Point>,
+    /// Methods whose cost of this kind is not known.
+    unknown: Vec<String>,
+}
+
+impl Panel {
+    /// Width kept for methods without cost, where there are any.
+    fn free_width(&self) -> f64 {
+        if self.points.iter().any(|point| point.cost <= 0.0) { FREE_WIDTH } else { 0.0 }
+    }
 }
 
 /// Accuracy against gradient-equivalents, and against seconds where they were measured.
@@ -50,18 +59,9 @@ pub(super) fn figure(record: &Record, run: &RunFacts, timings: &[Timing]) -> Fig
     let Some(comparison) = comparisons(record, LDS).into_iter().next() else {
         return Figure::absent(NAME, TITLE, "No row has the metric `lds`, so nothing was bought.");
     };
-    let points = |cost: &dyn Fn(&str) -> Option<f64>| -> Vec<Point> {
-        let point = |scored: &crate::select::Scored| {
-            let (method, access) = (scored.method.clone(), scored.access);
-            Some(Point { cost: cost(&method)?, method, access, accuracy: scored.value })
-        };
-        comparison.scores.iter().filter_map(point).collect()
-    };
-    let work = points(&|method| work(record, run, method));
-    let time = points(&|method| time(timings, method));
     let panels: Vec<Panel> = [
-        Panel { axis_title: "cost (gradients of one example)", points: work },
-        Panel { axis_title: "cost (seconds of wall time)", points: time },
+        panel(&comparison, "cost (gradients of one example)", &|method| work(record, run, method)),
+        panel(&comparison, "cost (seconds of wall time)", &|method| time(timings, method)),
     ]
     .into_iter()
     .filter(|panel| !panel.points.is_empty())
@@ -70,8 +70,28 @@ pub(super) fn figure(record: &Record, run: &RunFacts, timings: &[Timing]) -> Fig
         let reason = "No method has a counted cost or a timing, so accuracy has no price here.";
         return Figure::absent(NAME, TITLE, reason);
     }
-    let caption = caption(record, run, &comparison.setting.title());
+    let mut caption = caption(record, run, &comparison.setting.title());
+    for panel in panels.iter().filter(|panel| !panel.unknown.is_empty()) {
+        caption += &format!(" Without {}: {}.", panel.axis_title, panel.unknown.join(", "));
+    }
     Figure::drawn(NAME, TITLE, caption, draw(&panels, &comparison.setting.grain))
+}
+
+/// The methods of a comparison over one kind of cost.
+fn panel(
+    comparison: &Comparison,
+    axis_title: &'static str,
+    cost: &dyn Fn(&str) -> Option<f64>,
+) -> Panel {
+    let (mut points, mut unknown) = (Vec::new(), Vec::new());
+    for scored in &comparison.scores {
+        let (method, access) = (scored.method.clone(), scored.access);
+        match cost(&method) {
+            Some(cost) => points.push(Point { method, access, accuracy: scored.value, cost }),
+            None => unknown.push(method),
+        }
+    }
+    Panel { axis_title, points, unknown }
 }
 
 fn caption(record: &Record, run: &RunFacts, setting: &str) -> String {
@@ -110,10 +130,13 @@ fn time(timings: &[Timing], method: &str) -> Option<f64> {
 
 fn draw(panels: &[Panel], grain: &str) -> Drawing {
     let left = MARGIN + 64.0;
-    let free = panels.iter().any(|panel| panel.points.iter().any(|point| point.cost <= 0.0));
-    let free = if free { FREE_WIDTH } else { 0.0 };
-    let step = free + PLOT_WIDTH + BETWEEN;
-    let width = left + panels.len() as f64 * step - BETWEEN + MARGIN + 14.0;
+    let mut starts = Vec::new();
+    let mut end = left - BETWEEN;
+    for panel in panels {
+        starts.push(end + BETWEEN);
+        end += BETWEEN + panel.free_width() + PLOT_WIDTH;
+    }
+    let width = end + MARGIN + 14.0;
     let mut sheet = Drawing::new(width, 100.0);
     let top = header(&mut sheet, panels) + 8.0;
     let bottom = top + PLOT_HEIGHT;
@@ -122,9 +145,8 @@ fn draw(panels: &[Panel], grain: &str) -> Drawing {
     let values = panels.iter().flat_map(|panel| &panel.points);
     let ends = values.flat_map(|point| [point.accuracy.lower(), point.accuracy.upper()]);
     let up = Axis::linear(ends.chain([0.0]), bottom, top);
-    for (index, panel) in panels.iter().enumerate() {
-        let start = left + index as f64 * step;
-        draw_panel(&mut drawing, panel, &up, start, free);
+    for (panel, start) in panels.iter().zip(starts) {
+        draw_panel(&mut drawing, panel, &up, start);
     }
     let style = Type::new(TEXT).anchored(Anchor::Middle).upwards();
     let title = format!("LDS (rank correlation), by {grain}");
@@ -140,8 +162,9 @@ fn header(drawing: &mut Drawing, panels: &[Panel]) -> f64 {
     legend(drawing, top, &keys)
 }
 
-fn draw_panel(drawing: &mut Drawing, panel: &Panel, up: &Axis, start: f64, free: f64) {
+fn draw_panel(drawing: &mut Drawing, panel: &Panel, up: &Axis, start: f64) {
     let (bottom, top) = up.places();
+    let free = panel.free_width();
     let (left, right) = (start + free, start + free + PLOT_WIDTH);
     let axis = Axis::logarithmic(panel.points.iter().map(|point| point.cost), left, right);
     horizontal_axis(drawing, &axis, top, bottom, panel.axis_title);
@@ -160,7 +183,10 @@ fn draw_panel(drawing: &mut Drawing, panel: &Panel, up: &Axis, start: f64, free:
         let x = if point.cost > 0.0 { axis.place(point.cost) } else { (start + left) / 2.0 - 8.0 };
         (x, up.place(point.accuracy.point()))
     };
-    front(drawing, panel, &place, right);
+    let corners = front(panel, &place, right);
+    for side in corners.windows(2) {
+        drawing.line(side[0], side[1], 1.2, palette::MUTED);
+    }
     for point in &panel.points {
         let (x, y) = place(point);
         let colour = palette::colour(point.access);
@@ -170,50 +196,56 @@ fn draw_panel(drawing: &mut Drawing, panel: &Panel, up: &Axis, start: f64, free:
     }
     let frame =
         Area { left: start + 4.0, top: top + 2.0, right: right + 10.0, bottom: bottom - 4.0 };
-    label(drawing, panel, up, &place, &frame);
-}
-
-/// The methods that no cheaper method matches, as a stepped line.
-fn front(drawing: &mut Drawing, panel: &Panel, place: &dyn Fn(&Point) -> Place, right: f64) {
-    let mut points: Vec<&Point> = panel.points.iter().collect();
-    points.sort_by(|one, other| {
-        let accuracy = other.accuracy.point().total_cmp(&one.accuracy.point());
-        one.cost.total_cmp(&other.cost).then(accuracy)
-    });
-    let mut last: Option<&Point> = None;
-    for point in points {
-        let Some(before) = last else {
-            last = Some(point);
-            continue;
-        };
-        if point.accuracy.point() > before.accuracy.point() {
-            let (from, to) = (place(before), place(point));
-            drawing.line(from, (to.0, from.1), 1.2, palette::MUTED);
-            drawing.line((to.0, from.1), to, 1.2, palette::MUTED);
-            last = Some(point);
-        }
-    }
-    if let Some(best) = last {
-        let (x, y) = place(best);
-        drawing.line((x, y), (right, y), 1.2, palette::MUTED);
-    }
-}
-
-/// Puts each name where it covers least: beside its mark, or farther off with a line to it.
-fn label(
-    drawing: &mut Drawing,
-    panel: &Panel,
-    up: &Axis,
-    place: &dyn Fn(&Point) -> Place,
-    frame: &Area,
-) {
-    let mut marks: Vec<Area> = Vec::new();
+    let zero = Area { left: start, top: zero - 1.0, right, bottom: zero + 1.0 };
+    let mut marks = vec![zero];
+    marks.extend(corners.windows(2).map(|side| Area {
+        left: side[0].0.min(side[1].0) - 1.0,
+        top: side[0].1.min(side[1].1) - 1.0,
+        right: side[0].0.max(side[1].0) + 1.0,
+        bottom: side[0].1.max(side[1].1) + 1.0,
+    }));
     for point in &panel.points {
         let (x, y) = place(point);
         marks.push(Area::around((x, y), 8.0));
         let ends = (up.place(point.accuracy.lower()), up.place(point.accuracy.upper()));
         marks.push(Area { left: x - 2.0, top: ends.1, right: x + 2.0, bottom: ends.0 });
     }
+    label(drawing, panel, &marks, &place, &frame);
+}
+
+/// Corners of the stepped line through the methods that no cheaper method matches.
+fn front(panel: &Panel, place: &dyn Fn(&Point) -> Place, right: f64) -> Vec<Place> {
+    let mut points: Vec<&Point> = panel.points.iter().collect();
+    points.sort_by(|one, other| {
+        let accuracy = other.accuracy.point().total_cmp(&one.accuracy.point());
+        one.cost.total_cmp(&other.cost).then(accuracy)
+    });
+    let mut best = f64::NEG_INFINITY;
+    let mut corners: Vec<Place> = Vec::new();
+    for point in points {
+        if point.accuracy.point() > best {
+            best = point.accuracy.point();
+            let (x, y) = place(point);
+            if let Some(&(_, before)) = corners.last() {
+                corners.push((x, before));
+            }
+            corners.push((x, y));
+        }
+    }
+    if let Some(&(_, y)) = corners.last() {
+        corners.push((right, y));
+    }
+    corners
+}
+
+/// Puts each name where it covers least: beside its mark, or farther off with a line to it.
+fn label(
+    drawing: &mut Drawing,
+    panel: &Panel,
+    marks: &[Area],
+    place: &dyn Fn(&Point) -> Place,
+    frame: &Area,
+) {
     let mut names: Vec<Area> = Vec::new();
     for point in &panel.points {
         let at = place(point);

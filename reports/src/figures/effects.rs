@@ -67,9 +67,8 @@ fn clouds(record: &Record) -> Vec<Cloud<'_>> {
     let mut clouds: Vec<Cloud<'_>> = Vec::new();
     let levels = methods(record);
     for pair in &record.effects {
-        let same =
-            |cloud: &&mut Cloud<'_>| cloud.method == pair.method && cloud.truth == pair.truth;
-        let position = match clouds.iter_mut().position(|mut cloud| same(&&mut cloud)) {
+        let same = |cloud: &Cloud<'_>| cloud.method == pair.method && cloud.truth == pair.truth;
+        let position = match clouds.iter().position(same) {
             Some(position) => position,
             None => {
                 let level = levels.iter().find(|(method, _)| *method == pair.method);
@@ -101,7 +100,7 @@ fn draw(clouds: &[Cloud<'_>]) -> Drawing {
         (left + columns as f64 * STEP_RIGHT - (STEP_RIGHT - SIDE) + MARGIN + 4.0).max(520.0);
     let mut sheet = Drawing::new(width, 100.0);
     let top = header(&mut sheet, clouds) + 40.0;
-    let mut drawing = Drawing::new(width, top + rows as f64 * STEP_DOWN + 6.0);
+    let mut drawing = Drawing::new(width, top + rows as f64 * STEP_DOWN - 12.0);
     header(&mut drawing, clouds);
     let several_truths = clouds.iter().any(|cloud| cloud.truth != clouds[0].truth);
     for (index, cloud) in clouds.iter().enumerate() {
@@ -117,7 +116,7 @@ fn draw(clouds: &[Cloud<'_>]) -> Drawing {
     let style = Type::new(TEXT).anchored(Anchor::Middle);
     drawing.text((MARGIN + 4.0, middle), "measured effect (unit of the utility)", style.upwards());
     let centre = left + (columns as f64 * STEP_RIGHT - (STEP_RIGHT - SIDE)) / 2.0;
-    let bottom = drawing.height - 22.0;
+    let bottom = drawing.height - 20.0;
     drawing.text((centre, bottom), "estimated effect (unit of the utility)", style);
     drawing
 }
@@ -149,18 +148,14 @@ fn draw_cloud(drawing: &mut Drawing, cloud: &Cloud<'_>, title: &str, (x, y): (f6
         }
         None => "no slope: constant".to_owned(),
     };
-    let style = Type::new(SMALL).anchored(Anchor::End).coloured(palette::MUTED);
-    drawing.text((x + SIDE, y - 13.0), words.as_str(), style);
     let bold = Type::new(TEXT).bold();
-    let title_width = SIDE - style.width(&words) - 10.0;
-    // A name that does not fit beside the slope goes above it.
-    let title_y = if bold.width(title) <= title_width { y - 13.0 } else { y - 29.0 };
-    drawing.text((x, title_y), bold.fitted(title, SIDE), bold);
+    drawing.text((x, y - 29.0), bold.fitted(title, STEP_RIGHT - 8.0), bold);
+    drawing.text((x, y - 12.0), words, Type::new(SMALL).coloured(palette::MUTED));
 }
 
 fn panel_grid(drawing: &mut Drawing, across: &Axis, up: &Axis, (x, y): (f64, f64)) {
     let style = Type::new(10.5).coloured(palette::MUTED);
-    for (value, label) in across.ticks(3) {
+    for (value, label) in across.ticks(4) {
         let at = across.place(value);
         drawing.line((at, y), (at, y + SIDE), 1.0, palette::GRID);
         drawing.text((at, y + SIDE + 12.0), label, style.anchored(Anchor::Middle));

@@ -1,4 +1,4 @@
-//! A dot with an interval for each method, grouped by access level: the form that two figures share.
+//! A dot with an interval for each method, grouped by access level: what two figures share.
 
 use attribench_core::{AccessLevel, Estimate};
 
@@ -35,6 +35,8 @@ pub(super) enum Order {
 /// What is drawn.
 pub(super) struct Forest<'a> {
     pub title: &'a str,
+    /// Words for the whiskers.
+    pub intervals: String,
     /// Words for the line at zero.
     pub zero: &'a str,
     pub order: Order,
@@ -95,7 +97,7 @@ impl Layout {
 
 fn header(drawing: &mut Drawing, forest: &Forest<'_>) -> f64 {
     let top = heading(drawing, forest.title);
-    let mut keys = vec![(Key::Line(palette::MUTED), "interval".to_owned())];
+    let mut keys = vec![(Key::Line(palette::MUTED), forest.intervals.clone())];
     if forest.panels.iter().any(|panel| panel.ceiling.is_some()) {
         let words = match forest.panels.as_slice() {
             [Panel { ceiling: Some(ceiling), .. }] => {

@@ -24,13 +24,14 @@ pub(super) fn figure(record: &Record) -> Figure {
         let reason = "No row has the metric `mispaid-tokens`, so no money was compared.";
         return Figure::absent(NAME, TITLE, reason);
     }
+    let intervals = interval_words(record);
     let caption = format!(
         "Each mark is the sum that a method's scores would pay to someone else than exact scores \
          would; half the sum of absolute differences over contributors. Whiskers are {}. Less is \
          better; the least mispaid stand first within each level of access.",
-        interval_words(record)
+        intervals
     );
     let zero = "nothing mispaid";
-    let forest = Forest { title: TITLE, zero, order: Order::SmallestFirst, panels };
+    let forest = Forest { title: TITLE, intervals, zero, order: Order::SmallestFirst, panels };
     Figure::drawn(NAME, TITLE, caption, draw(&forest))
 }

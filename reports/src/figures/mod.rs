@@ -168,7 +168,7 @@ fn level_keys(levels: impl IntoIterator<Item = Option<AccessLevel>>) -> Vec<(Key
 /// Vertical grid lines with their labels below, and the title of the axis.
 fn horizontal_axis(drawing: &mut Drawing, axis: &axis::Axis, top: f64, bottom: f64, title: &str) {
     let (from, to) = axis.places();
-    let most = ((to - from) / 62.0).floor().max(2.0) as usize;
+    let most = ((to - from) / 45.0).floor().max(2.0) as usize;
     for (value, label) in axis.ticks(most) {
         let x = axis.place(value);
         drawing.line((x, top), (x, bottom), 1.0, palette::GRID);
@@ -208,5 +208,35 @@ mod tests {
             assert_eq!(drawing.label_faults(), [""; 0], "figure {}", figure.name);
         }
         assert_eq!(methods(&record).len(), 12);
+    }
+
+    #[test]
+    fn crowded_figures_keep_their_labels_apart() {
+        let mut record = fixture::record();
+        let by_contributor = record.rows.iter().filter(|row| row.metric.starts_with("lds"));
+        let mut doubled: Vec<_> = by_contributor.cloned().collect();
+        for row in &mut doubled {
+            row.grain = "contributor".into();
+            row.truth = "leave-contributor-out".into();
+        }
+        record.rows.extend(doubled.into_iter().skip(2));
+        let again = record.payouts.clone().into_iter().flat_map(|payout| {
+            (0..4).map(move |copy| attribench_core::Payout {
+                rule: "a rule with a name that takes more room than any title has to offer".into(),
+                contributor: format!("{copy} {} and everyone they know", payout.contributor),
+                exact: payout.exact * 1_000_000,
+                estimated: payout.estimated * 1_000_000 + copy,
+                ..payout.clone()
+            })
+        });
+        record.payouts = again.collect();
+        let figures = draw_figures(&record, &fixture::facts(), &fixture::timings());
+        for figure in &figures {
+            let drawing = figure.content.as_ref().expect("the fixture has every metric");
+            assert_eq!(drawing.label_faults(), [""; 0], "figure {}", figure.name);
+        }
+        let payouts = figures.iter().find(|figure| figure.name == "payouts");
+        let caption = payouts.expect("there are payouts").caption();
+        assert!(caption.contains("Of 32 contributors, the 20 with the largest error"), "{caption}");
     }
 }

@@ -13,8 +13,8 @@ const NAME: &str = "payouts";
 const TITLE: &str = "Payouts by exact and by estimated scores";
 const MOST_CONTRIBUTORS: usize = 20;
 const MOST_METHODS: usize = 4;
-const PLOT: f64 = 205.0;
-const BETWEEN: f64 = 30.0;
+const PLOT: f64 = 150.0;
+const BETWEEN: f64 = 27.0;
 const ROW: f64 = 21.0;
 const NAME_WIDTH: f64 = 170.0;
 

@@ -33,14 +33,15 @@ pub(super) fn figure(record: &Record) -> Figure {
     } else {
         "No row has the metric `lds-ceiling`, so how much could be reached is not known."
     };
+    let intervals = interval_words(record);
     let caption = format!(
         "Each mark is a method's linear datamodelling score: how well its scores order the \
          outcomes of training on subsets. Whiskers are {}. Methods stand under the least that \
          they must read; further down means that more of the training run had to be kept. Zero \
          is chance. {ceiling}",
-        interval_words(record)
+        intervals
     );
     let zero = "chance";
-    let forest = Forest { title: TITLE, zero, order: Order::LargestFirst, panels };
+    let forest = Forest { title: TITLE, intervals, zero, order: Order::LargestFirst, panels };
     Figure::drawn(NAME, TITLE, caption, draw(&forest))
 }
