@@ -63,8 +63,20 @@ fn main() -> ExitCode {
         Ok(Ending::Refused) => ExitCode::from(2),
         Ok(Ending::Unexpected) => ExitCode::from(3),
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", words(&error));
             ExitCode::from(1)
         }
     }
+}
+
+/// An error with its causes, leaving out those that it has told already.
+fn words(error: &anyhow::Error) -> String {
+    error.chain().fold(String::new(), |told, cause| {
+        let cause = cause.to_string();
+        match told {
+            told if told.is_empty() => cause,
+            told if told.contains(&cause) => told,
+            told => format!("{told}\n  because: {cause}"),
+        }
+    })
 }

@@ -174,9 +174,15 @@ impl<'a> Maker<'a> {
         move |source| MeasureError::Statistics { what: what.clone(), source }
     }
 
+    /// Draws of queries alone, the same for every method.
+    fn query_resamples(&self) -> Result<Resamples, MeasureError> {
+        // Two rows are the fewest that resamples have; nothing here reads them.
+        self.resamples(2, 1)
+    }
+
     /// Mean over queries with a bootstrap over queries.
     fn mean_over_queries(&self, values: &[f64]) -> Result<Estimate, MeasureError> {
-        let resamples = self.resamples(1, 1)?;
+        let resamples = self.query_resamples()?;
         let draws = (0..resamples.plan().draws)
             .map(|draw| {
                 let counts = resamples.column_counts(draw);
@@ -495,7 +501,7 @@ impl<'a> Maker<'a> {
         label: &str,
         scores: &Array2<f64>,
     ) -> Result<Vec<Vec<u64>>, MeasureError> {
-        let resamples = self.resamples(1, 1)?;
+        let resamples = self.query_resamples()?;
         (0..PAYOUT_DRAWS.min(resamples.plan().draws))
             .map(|draw| {
                 let columns: Vec<usize> = resamples
