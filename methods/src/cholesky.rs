@@ -1,7 +1,7 @@
 //! Cholesky factor of a symmetric positive definite matrix, in the memory of its lower triangle.
 
 use attribench_core::{Real, math};
-use ndarray::{Array2, Axis, s};
+use ndarray::{Array2, ArrayView2, Axis, s};
 
 /// Columns of one panel.
 const PANEL_COLUMNS: usize = 256;
@@ -35,21 +35,30 @@ impl<T: Real> LowerTriangle<T> {
         self.panels[panel][(row - panel * PANEL_COLUMNS, column % PANEL_COLUMNS)]
     }
 
+    /// The diagonal.
+    pub(crate) fn diagonal(&self) -> Vec<f64> {
+        self.panels.iter().flat_map(|panel| panel.diag().mapv(Real::to_f64)).collect()
+    }
+
     /// The factor `L` with `L L^T` equal to the matrix; nothing when it is not positive definite.
     pub(crate) fn factor(self) -> Option<Cholesky<T>> {
         let mut factored: Vec<Panel<T>> = Vec::with_capacity(self.panels.len());
         for (index, mut panel) in self.panels.into_iter().enumerate() {
             let (start, width) = (index * PANEL_COLUMNS, panel.ncols());
             for earlier in &factored {
-                let below = earlier.below.slice(s![start - earlier.end.., ..]);
+                let below = earlier.columns.slice(s![start - earlier.start.., ..]);
                 // (size - start, w) x (w, width) -> (size - start, width)
                 let across = below.slice(s![..width, ..]);
                 math::matmul_into(panel.view_mut(), T::one(), below, across.t(), -T::one());
             }
-            let (head, tail) = panel.view().split_at(Axis(0), width);
+            let (head, mut tail) = panel.view_mut().split_at(Axis(0), width);
             let inverse = inverse_of_factor(head.mapv(Real::to_f64))?.mapv(T::from_f64);
-            let below = math::matmul(tail, inverse.t());
-            factored.push(Panel { start, end: start + width, inverse, below });
+            // In place by pieces: a second panel would cost more time in new pages than this does.
+            for mut piece in tail.axis_chunks_iter_mut(Axis(0), PANEL_COLUMNS) {
+                let solved = math::matmul(piece.view(), inverse.t());
+                piece.assign(&solved);
+            }
+            factored.push(Panel { start, inverse, columns: panel });
         }
         Some(Cholesky { size: self.size, panels: factored })
     }
@@ -63,9 +72,19 @@ pub(crate) struct Cholesky<T> {
 
 struct Panel<T> {
     start: usize,
-    end: usize,
     inverse: Array2<T>,
-    below: Array2<T>,
+    /// Columns of the factor below their diagonal block, whose own rows mean nothing any more.
+    columns: Array2<T>,
+}
+
+impl<T: Real> Panel<T> {
+    fn end(&self) -> usize {
+        self.start + self.columns.ncols()
+    }
+
+    fn below(&self) -> ArrayView2<'_, T> {
+        self.columns.slice(s![self.columns.ncols().., ..])
+    }
 }
 
 impl<T: Real> Cholesky<T> {
@@ -73,16 +92,22 @@ impl<T: Real> Cholesky<T> {
     pub(crate) fn solve_in_place(&self, x: &mut Array2<T>) {
         assert_eq!(x.nrows(), self.size, "length of a right-hand side");
         for panel in &self.panels {
-            let (mut above, rest) = x.view_mut().split_at(Axis(0), panel.end);
+            let (mut above, rest) = x.view_mut().split_at(Axis(0), panel.end());
             let mut block = above.slice_mut(s![panel.start.., ..]);
             let solved = math::matmul(panel.inverse.view(), block.view());
-            math::matmul_into(rest, T::one(), panel.below.view(), solved.view(), -T::one());
+            math::matmul_into(rest, T::one(), panel.below(), solved.view(), -T::one());
             block.assign(&solved);
         }
         for panel in self.panels.iter().rev() {
-            let (mut above, rest) = x.view_mut().split_at(Axis(0), panel.end);
+            let (mut above, rest) = x.view_mut().split_at(Axis(0), panel.end());
             let mut block = above.slice_mut(s![panel.start.., ..]);
-            math::matmul_into(block.view_mut(), T::one(), panel.below.t(), rest.view(), -T::one());
+            math::matmul_into(
+                block.view_mut(),
+                T::one(),
+                panel.below().t(),
+                rest.view(),
+                -T::one(),
+            );
             let solved = math::matmul(panel.inverse.t(), block.view());
             block.assign(&solved);
         }
@@ -145,7 +170,8 @@ mod tests {
         #[test]
         fn solutions_solve(size in prop_oneof![1usize..9, 250usize..262, 500usize..530]) {
             let matrix = positive(size);
-            let expected = Array2::from_shape_fn((size, 3), |(i, j)| ((i + 5 * j) % 17) as f64 - 8.0);
+            let entry = |(i, j): (usize, usize)| ((i + 5 * j) % 17) as f64 - 8.0;
+            let expected = Array2::from_shape_fn((size, 3), entry);
             let mut x = matrix.dot(&expected);
             triangle(&matrix).factor().unwrap().solve_in_place(&mut x);
             let worst = (&x - &expected).mapv(f64::abs).fold(0.0f64, |a, &b| a.max(b));

@@ -18,6 +18,12 @@ pub(crate) type Node = (f64, f64);
 /// Numbers that the tails of one replay may hold: 256 MiB in `f64`.
 const TAIL_NUMBERS: usize = 1 << 25;
 
+/// Most bytes that the tails of one replay take.
+pub(crate) fn tail_bytes(queries: usize, parameters: usize) -> u64 {
+    let most = TAIL_NUMBERS.max(parameters);
+    ((queries * parameters).min(most) * size_of::<f64>()) as u64
+}
+
 /// Sums over the whole run.
 pub(crate) struct Credits {
     /// Of each training example, `(n, q)`.
@@ -150,8 +156,8 @@ impl<T: Real> Observer<T> for Immediate<'_, T> {
     }
 }
 
-/// SGD with momentum: backwards, `u_r = eta_r b~_r + mu u_{r+1}` is what a gradient that entered the
-/// momentum at step `r` met in all the steps it moved; `phi_i += (1 / B) w_i u_r . g_i`.
+/// SGD with momentum: backwards, `u_r = eta_r b~_r + mu u_{r+1}` is what a gradient that entered
+/// the momentum at step `r` met in all the steps it moved; `phi_i += (1 / B) w_i u_r . g_i`.
 struct Tails<'a, T> {
     split: Split<'a, T>,
     tails: Array2<f64>,

@@ -1,8 +1,8 @@
 //! Dot product of gradients at the end of the run.
 //!
 //! # Computes
-//! `tau[i, q] = h (b_q . g_i)` at `theta_T`, with the descent gradients `b_q = -grad f_q` and
-//! `g_i = grad l_i`, and the mean exposure `h = sum_t eta_t / (n (1 - mu))`: what all steps together
+//! `tau[i, q] = h (b_q . g_i)` at `theta_T`, with the descent gradients `b_q = -grad f_q` and `g_i
+//! = grad l_i`, and the mean exposure `h = sum_t eta_t / (n (1 - mu))`: what all steps together
 //! would have moved `f_q` by, had every gradient been the last one.
 //!
 //! # Reads
@@ -14,8 +14,8 @@
 //!
 //! # Differs from the paper
 //! The paper gives the bare product of loss gradients. Here it is in the unit of the utility, for
-//! any utility, through the exposure. Every example is given the mean exposure, for final weights do
-//! not tell how often one was seen.
+//! any utility, through the exposure. Every example is given the mean exposure, for final weights
+//! do not tell how often one was seen.
 //!
 //! # Example
 //! ```

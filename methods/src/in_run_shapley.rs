@@ -19,9 +19,9 @@
 //! # Differs from the paper
 //! The paper values the change of the validation loss, negative being helpful, with the batch size
 //! inside the learning rate, for SGD; here the utility rises with the score. Tails are this
-//! project's reading for momentum. The second-order term is left out: `path-ledger` is exact at that
-//! order and beyond. The scores sum to the gain of the run to first order in the steps only, and
-//! weight decay is credited to nobody.
+//! project's reading for momentum. The second-order term is left out: `path-ledger` is exact at
+//! that order and beyond. The scores sum to the gain of the run to first order in the steps only,
+//! and weight decay is credited to nobody.
 //!
 //! # Example
 //! ```
@@ -53,6 +53,16 @@ impl Method for InRunShapley {
         summary: "first-order Shapley values of every step's game, summed over the run",
         scale: Scale::Derivative,
     };
+
+    fn working_bytes(
+        &self,
+        _examples: usize,
+        queries: usize,
+        parameters: usize,
+        _number: usize,
+    ) -> u64 {
+        credits::tail_bytes(queries, parameters)
+    }
 
     fn fit<'a, T: Real>(
         &self,

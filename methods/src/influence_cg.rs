@@ -1,10 +1,10 @@
 //! Influence functions by conjugate gradients.
 //!
 //! # Computes
-//! `tau[i, q] = (1/n) b_q . x_qi` in the form `(1/n) (C_lambda^-1 b_q) . g_i` at `theta_T`, where
+//! `tau[i, q] = (1/n) (C_lambda^-1 b_q) . g_i` at `theta_T`, where
 //! `C_lambda = (1/n) sum_i C_i + (gamma + lambda) I`: `C_i` is the Gauss-Newton matrix or the
-//! Hessian of `l_i`, the weight decay `gamma` is the second derivative of the regulariser
-//! `gamma/2 |theta|^2`, and `lambda` is the damping. Each system is solved to a relative residual of
+//! Hessian of `l_i`, the weight decay `gamma` is the second derivative of the regulariser `gamma/2
+//! |theta|^2`, and `lambda` is the damping. Each system is solved to a relative residual of
 //! `tolerance`.
 //!
 //! # Reads
@@ -13,9 +13,9 @@
 //! each training example and class.
 //!
 //! # Shapes
-//! Queries are solved in blocks: directions `(k, p) -> (k, p)` in one pass over the data; vectors of
-//! the iteration are kept in `f64`, products run in the number type of the run. Then
-//! `(n, p) x (p, k) -> (n, k)` from captures.
+//! Queries are solved in blocks: directions `(k, p) -> (k, p)` in one pass over the data; vectors
+//! of the iteration are kept in `f64`, products run in the number type of the run. Then `(n, p) x
+//! (p, k) -> (n, k)` from captures.
 //!
 //! # Differs from the paper
 //! The paper estimates the inverse with mini-batches or conjugate gradients on the Hessian; here
@@ -106,6 +106,17 @@ impl Method for InfluenceCg {
         Ok(())
     }
 
+    fn working_bytes(
+        &self,
+        _examples: usize,
+        queries: usize,
+        parameters: usize,
+        _number: usize,
+    ) -> u64 {
+        // Solution, residual, direction, and the product in both number types.
+        (6 * queries.min(BLOCK_QUERIES) * parameters * size_of::<f64>()) as u64
+    }
+
     fn fit<'a, T: Real>(
         &self,
         view: View<'a, FinalModel, T>,
@@ -179,8 +190,7 @@ fn conjugate_gradients(
         let cd = products(d.select(Axis(0), &open).view());
         for (&k, cd) in open.iter().zip(cd.outer_iter()) {
             let curvature_along = d.row(k).dot(&cd);
-            // This way round so that a NaN is refused too.
-            if !(curvature_along > 0.0) {
+            if curvature_along.is_nan() || curvature_along <= 0.0 {
                 return Err(MethodError::NotPositiveDefinite { matrix: "the damped curvature" });
             }
             let alpha = rr[k] / curvature_along;

@@ -1,9 +1,9 @@
 //! Exact Shapley values of a nearest-neighbour classifier on the inputs.
 //!
 //! # Computes
-//! The game of a query: a coalition of training examples is worth the share of hits (labels equal to
-//! the query's) among its `K` members nearest to the query, a missing neighbour being no hit. With
-//! the examples in order of distance, nearest first, and `y_j = 1` where the `j`-th is a hit,
+//! The game of a query: a coalition of training examples is worth the share of hits (labels equal
+//! to the query's) among its `K` members nearest to the query, a missing neighbour being no hit.
+//! With the examples in order of distance, nearest first, and `y_j = 1` where the `j`-th is a hit,
 //! `s_n = y_n / max(n, K)` and `s_j = s_{j+1} + (y_j - y_{j+1}) / K * min(K, j) / j`.
 //!
 //! # Reads
@@ -15,8 +15,8 @@
 //!
 //! # Differs from the paper
 //! A sum for every query is kept, not the mean over queries. The scores are exact and in units of
-//! the accuracy of that classifier, which is not the utility of the run, nor one that a payout could
-//! be made in: the scale is `arbitrary`.
+//! the accuracy of that classifier, which is not the utility of the run, nor one that a payout
+//! could be made in: the scale is `arbitrary`.
 //!
 //! # Example
 //! ```
@@ -26,8 +26,8 @@
 //! ```
 //!
 //! # References
-//! Jia, Dao, Wang, Hubis, Gurel, Li, Zhang, Spanos, Song, Efficient task-specific data valuation for
-//! nearest neighbor algorithms, VLDB 2019, arXiv 1908.08619.
+//! Jia, Dao, Wang, Hubis, Gurel, Li, Zhang, Spanos, Song, Efficient task-specific data valuation
+//! for nearest neighbor algorithms, VLDB 2019, arXiv 1908.08619.
 
 use attribench_core::{
     BlackBox, Context, Examples, Labels, Method, MethodError, MethodInfo, Queries, Real, Scale,
@@ -115,7 +115,8 @@ fn classes<T: Real>(examples: &Examples<T>) -> Result<&[u32], MethodError> {
     }
 }
 
-/// Squared distances `|x - z|^2` less `|z|^2`, which shifts a whole column: `(n, d), (q, d) -> (n, q)`.
+/// Squared distances `|x - z|^2` less `|z|^2`, which shifts a whole column: `(n, d), (q, d) -> (n,
+/// q)`.
 fn distances(x: ArrayView2<'_, f64>, z: ArrayView2<'_, f64>) -> Array2<f64> {
     let mut distances = Array2::zeros((x.nrows(), z.nrows()));
     for (x, mut row) in x.outer_iter().zip(distances.outer_iter_mut()) {

@@ -5,28 +5,37 @@
 //! derivative `M_s` by the outputs. Softmax does not change when all logits rise together, so `M_s`
 //! has the vector of ones in its null space, and so have all gradients: `c` outputs are written in
 //! the `r = c - 1` contrasts between them, and nothing is lost.
+//!
+//! Contrasts and inputs are turned to their own principal axes first. Large and small curvature
+//! then stand in different rows, so that rounding a large entry does not drown a small one, and a
+//! factor in single precision is nearly as good as its diagonal allows.
 
 use attribench_core::{Captures, Examples, Labels, MethodError, ModelAt, Real, math};
+use faer::{MatRef, Side};
 use ndarray::{Array2, Array3, ArrayView1, Axis, s};
 
 use crate::cholesky::{Cholesky, LowerTriangle};
 
-/// Relative error left in a solution, as the corrections foretell it.
-const ACCURACY: f64 = 1e-8;
+/// Error left in a solution, relative to it, both in the norm of the curvature.
+const ACCURACY: f64 = 3e-7;
 
 /// Most corrections of a solution.
 const ROUNDS: usize = 10;
 
 /// `(C + lambda I)^-1` in the coordinates (contrast, input).
 pub(crate) struct OneLayer<T> {
-    /// Extended inputs of the training examples, `(n, d)`.
+    /// Extended inputs of the training examples on the principal axes, `(n, d)`.
     a: Array2<f64>,
+    /// Principal axes of the extended inputs, in columns, `(d, d)`.
+    axes: Array2<f64>,
     /// Output gradients of the training loss, `(n, r)`.
     delta: Array2<f64>,
     /// `M`, `(n, r, r)`.
     m: Array3<f64>,
     /// Contrasts between outputs, `(c, r)`.
     contrasts: Array2<f64>,
+    /// Diagonal of `C + lambda I`, `r d`.
+    diagonal: Vec<f64>,
     lambda: f64,
     factor: Cholesky<T>,
 }
@@ -38,14 +47,19 @@ impl<T: Real> OneLayer<T> {
         train: &Examples<T>,
         lambda: f64,
     ) -> Option<Result<Self, MethodError>> {
-        let a = extended(train.features().mapv(Real::to_f64));
-        let outputs = linear_outputs(model, train, &a)?;
+        let inputs = extended(train.features().mapv(Real::to_f64));
+        let outputs = linear_outputs(model, train, &inputs)?;
         let (contrasts, delta, m) = output_derivatives(train.labels(), &outputs);
-        let triangle = triangle::<T>(&a, &m, lambda);
-        let fitted = triangle
-            .factor()
-            .map(|factor| Self { a, delta, m, contrasts, lambda, factor })
-            .ok_or(MethodError::NotPositiveDefinite { matrix: "the damped curvature" });
+        let fitted = principal_axes(&inputs, &m).and_then(|(axes, turn)| {
+            let a = math::matmul(inputs.view(), axes.view());
+            let (delta, m, contrasts) = (delta.dot(&turn), turned(&m, &turn), contrasts.dot(&turn));
+            let triangle = triangle::<T>(&a, &m, lambda);
+            let diagonal = triangle.diagonal();
+            let factor = triangle
+                .factor()
+                .ok_or(MethodError::NotPositiveDefinite { matrix: "the damped curvature" })?;
+            Ok(Self { a, axes, delta, m, contrasts, diagonal, lambda, factor })
+        });
         Some(fitted)
     }
 
@@ -64,7 +78,9 @@ impl<T: Real> OneLayer<T> {
     /// Gradients as columns, `(r d, q)`.
     fn right_hand_sides(&self, b: &Captures<T>) -> Array2<f64> {
         let layer = &b.layers[0];
+        // (q, d) x (d, d) -> (q, d)
         let a = extended(layer.inputs.mapv(Real::to_f64));
+        let a = math::matmul(a.view(), self.axes.view());
         // (q, c) x (c, r) -> (q, r)
         let delta = layer.output_gradients.mapv(Real::to_f64).dot(&self.contrasts);
         let d = a.ncols();
@@ -73,24 +89,27 @@ impl<T: Real> OneLayer<T> {
         })
     }
 
-    /// Solves with the factor, then corrects by residuals in `f64` until the corrections, which
-    /// shrink by the same ratio every time, leave less than [`ACCURACY`].
+    /// Solves with the factor, then corrects by residuals in `f64` until the error is below
+    /// [`ACCURACY`]. Every correction shrinks it by the same ratio, so the last is not checked.
     fn solve(&self, b: &Array2<f64>) -> Result<Array2<f64>, MethodError> {
         let mut x = Array2::<f64>::zeros(b.dim());
         let mut residual = b.clone();
-        let (mut before, mut error) = (1.0, 1.0);
+        let (mut error, mut foreseen) = (1.0, 1.0);
         for _ in 0..ROUNDS {
             let mut correction = residual.mapv(T::from_f64);
             self.factor.solve_in_place(&mut correction);
-            let correction = correction.mapv(Real::to_f64);
-            x += &correction;
-            let size = largest_ratio(&correction, &x);
-            error = size * size / before;
-            if error <= ACCURACY {
+            x.zip_mut_with(&correction, |x, correction| *x += correction.to_f64());
+            if foreseen <= ACCURACY {
                 return Ok(x);
             }
-            before = size;
-            residual = b - &self.curvature_product(&x);
+            residual.assign(b);
+            residual -= &self.curvature_product(&x);
+            let found = self.largest_error(&residual, b, &x);
+            if found <= ACCURACY {
+                return Ok(x);
+            }
+            foreseen = found * found / error;
+            error = found;
         }
         Err(MethodError::NotConverged {
             what: "refinement of the solution",
@@ -98,6 +117,24 @@ impl<T: Real> OneLayer<T> {
             iterations: ROUNDS,
             tolerance: ACCURACY,
         })
+    }
+
+    /// Largest error of a column of `x`, relative and in the norm of the curvature `C`:
+    /// `sqrt(r C^-1 r / x C x)` with `x C x = x b`, and the diagonal for `C` in `r C^-1 r`.
+    fn largest_error(&self, residual: &Array2<f64>, b: &Array2<f64>, x: &Array2<f64>) -> f64 {
+        let mut errors = vec![0.0; b.ncols()];
+        let mut sizes = vec![0.0; b.ncols()];
+        for (row, diagonal) in self.diagonal.iter().enumerate() {
+            for q in 0..b.ncols() {
+                errors[q] += residual[(row, q)].powi(2) / diagonal;
+                sizes[q] += b[(row, q)] * x[(row, q)];
+            }
+        }
+        let ratio = |(error, size): (f64, f64)| if error == 0.0 { 0.0 } else { error / size };
+        let ratios = errors.into_iter().zip(sizes).map(ratio);
+        ratios
+            .fold(0.0, |top, ratio: f64| if ratio > top || ratio.is_nan() { ratio } else { top })
+            .sqrt()
     }
 
     /// `a_s . x` of each contrast, `r` arrays `(n, q)`.
@@ -127,20 +164,44 @@ impl<T: Real> OneLayer<T> {
     }
 }
 
-/// Largest `|correction| / |x|` over columns, 0 where `x` is 0.
-fn largest_ratio(correction: &Array2<f64>, x: &Array2<f64>) -> f64 {
-    let squares = |rows: &Array2<f64>| {
-        rows.outer_iter().fold(vec![0.0; rows.ncols()], |mut sums, row| {
-            sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += value * value);
-            sums
-        })
-    };
-    let ratio = |(part, whole): (f64, f64)| if whole == 0.0 { 0.0 } else { (part / whole).sqrt() };
-    squares(correction)
-        .into_iter()
-        .zip(squares(x))
-        .map(ratio)
-        .fold(0.0, |top, ratio| if ratio > top || ratio.is_nan() { ratio } else { top })
+/// Principal axes, in columns, of the inputs weighted by curvature, `(d, d)`, and of the mean
+/// curvature by contrasts, `(r, r)`.
+fn principal_axes(
+    inputs: &Array2<f64>,
+    m: &Array3<f64>,
+) -> Result<(Array2<f64>, Array2<f64>), MethodError> {
+    let mut weighted = inputs.clone();
+    for (mut row, m) in weighted.outer_iter_mut().zip(m.outer_iter()) {
+        row *= m.diag().sum();
+    }
+    // (d, n) x (n, d) -> (d, d)
+    let axes = eigenvectors(&math::matmul(inputs.t(), weighted.view()))?;
+    Ok((axes, eigenvectors(&m.sum_axis(Axis(0)))?))
+}
+
+/// Orthonormal eigenvectors of a symmetric matrix, in columns.
+fn eigenvectors(matrix: &Array2<f64>) -> Result<Array2<f64>, MethodError> {
+    let n = matrix.nrows();
+    let entries = matrix.as_slice().expect("a matrix in standard layout");
+    let decomposition = MatRef::from_row_major_slice(entries, n, n)
+        .self_adjoint_eigen(Side::Lower)
+        .map_err(|_| MethodError::NotConverged {
+            what: "an eigendecomposition",
+            residual: f64::INFINITY,
+            iterations: n,
+            tolerance: f64::EPSILON,
+        })?;
+    let vectors = decomposition.U();
+    Ok(Array2::from_shape_fn((n, n), |(i, j)| vectors[(i, j)]))
+}
+
+/// `turn^T M_s turn` of every example.
+fn turned(m: &Array3<f64>, turn: &Array2<f64>) -> Array3<f64> {
+    let mut result = Array3::zeros(m.dim());
+    for (mut to, m) in result.outer_iter_mut().zip(m.outer_iter()) {
+        to.assign(&turn.t().dot(&m).dot(turn));
+    }
+    result
 }
 
 /// A column of ones on the right, which the bias multiplies.

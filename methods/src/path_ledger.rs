@@ -80,6 +80,16 @@ impl Method for PathLedger {
         self.rule().map(|_| ())
     }
 
+    fn working_bytes(
+        &self,
+        _examples: usize,
+        queries: usize,
+        parameters: usize,
+        _number: usize,
+    ) -> u64 {
+        credits::tail_bytes(queries, parameters)
+    }
+
     fn fit<'a, T: Real>(
         &self,
         view: View<'a, FullTrace, T>,
@@ -98,10 +108,10 @@ impl<T: Real> Scorer<T> for Fitted<'_, T> {
     fn score(&mut self, queries: &Queries<T>) -> Result<Scores, MethodError> {
         let books = self.ledger.books(self.view, queries)?;
         let (residual, tolerance) = (books.relative_residual(), closing_tolerance::<T>());
-        // The comparison is this way round so that a NaN does not pass.
-        if !(residual <= tolerance) {
+        if residual.is_nan() || residual > tolerance {
             return Err(MethodError::Unsuitable(format!(
-                "the books of path-ledger close to {residual:.1e} with K = {} nodes (wanted {tolerance:.0e})\nhint: {}",
+                "the books of path-ledger close to {residual:.1e} with K = {} nodes \
+                 (wanted {tolerance:.0e})\nhint: {}",
                 self.ledger.nodes,
                 remedy(self.ledger.nodes)
             )));
@@ -118,8 +128,8 @@ fn remedy(nodes: usize) -> &'static str {
     }
 }
 
-/// Largest rounding account relative to `max(1, |f|)`: that of the quadrature in `f64`; in `f32` the
-/// run's own rounding of its parameters comes on top.
+/// Largest rounding account relative to `max(1, |f|)`: that of the quadrature in `f64`; in `f32`
+/// the run's own rounding of its parameters comes on top.
 fn closing_tolerance<T: Real>() -> f64 {
     if size_of::<T>() == size_of::<f64>() { 1e-9 } else { 1e-4 }
 }

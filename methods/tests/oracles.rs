@@ -1,10 +1,10 @@
-//! Other people's numbers on handwritten digits (scikit-learn's `load_digits`), in double precision.
+//! Other people's numbers on handwritten digits (scikit-learn's `load_digits`), in double
+//! precision.
 //!
 //! `digits_logreg_explicit_if.npz`: softmax regression at its optimum, `g_i^T H^-1 g_j` with the
-//! analytic Hessian of the mean objective (regulariser 0.01 included).
-//! `digits_mlp_influence.npz`: 64-16-10 tanh network; `g_i^T (C + 0.01 I)^-1 g_j` for the Hessian and
-//! the Gauss-Newton matrix of the mean loss, and plain gradient products.
-//! Both lack the factor `1/n`.
+//! analytic Hessian of the mean objective (regulariser 0.01 included). `digits_mlp_influence.npz`:
+//! 64-16-10 tanh network; `g_i^T (C + 0.01 I)^-1 g_j` for the Hessian and the Gauss-Newton matrix
+//! of the mean loss, and plain gradient products. Both lack the factor `1/n`.
 
 #[allow(dead_code, reason = "shared with the unit tests, which use other parts")]
 mod common;

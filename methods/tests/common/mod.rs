@@ -180,7 +180,8 @@ pub struct Game {
 }
 
 /// Two examples, two steps in one dimension: `l_i = 1/2 (theta - y_i)^2` with `y = (1, 3)`, full
-/// batch, learning rate 1/2, from 0. Inputs are 0, so that the bias is the one parameter that moves.
+/// batch, learning rate 1/2, from 0. Inputs are 0, so that the bias is the one parameter that
+/// moves.
 fn golden(momentum: f64, target: f64) -> Game {
     let train = Examples::new(Array2::zeros((2, 1)), Labels::Values(vec![1.0, 3.0]));
     let plan = Plan {
