@@ -125,36 +125,34 @@ impl Replay {
         posting: &Posting<'_>,
         closing: &Closing,
     ) -> Result<(), Refusal> {
+        let flows = Flows::of(posting);
         let stated = [
-            (Flow::Out(Family::Pot), closing.pot.get()),
-            (Flow::Out(Family::Carry), closing.carry_in.get()),
-            (Flow::Out(Family::Treasury), closing.drawn.get()),
-            (Flow::Out(Family::Stake), closing.slashed.get()),
-            (Flow::In(Family::Contributor), closing.paid.get()),
-            (Flow::In(Family::Node), closing.nodes.get()),
-            (Flow::In(Family::Burn), closing.burn.get()),
-            (Flow::In(Family::Carry), closing.carry_out.get()),
-            (Flow::In(Family::Treasury), closing.returned.get()),
+            (flows.given(Family::Pot), closing.pot),
+            (flows.given(Family::Carry), closing.carry_in),
+            (flows.given(Family::Treasury), closing.drawn),
+            (flows.given(Family::Stake), closing.slashed),
+            (flows.received(Family::Contributor), closing.paid),
+            (flows.received(Family::Node), closing.nodes),
+            (flows.received(Family::Burn), closing.burn),
+            (flows.received(Family::Carry), closing.carry_out),
+            (flows.received(Family::Treasury), closing.returned),
         ];
-        let mut explained: u128 = 0;
-        for (flow, expected) in stated {
-            let got = flow.total(posting);
-            if got != u128::from(expected) {
-                return Err(Refusal::PotMismatch { expected: u128::from(expected), got });
+        for (got, expected) in stated {
+            let expected = u128::from(expected.get());
+            if got != expected {
+                return Err(Refusal::PotMismatch { expected, got });
             }
-            explained += got;
         }
         // Any other account on the posting would be money that the closing line hides.
-        let all: u128 =
-            posting.lines.iter().map(|line| u128::from(line.amount.unsigned_abs())).sum();
-        if all != explained {
-            return Err(Refusal::PotMismatch { expected: all, got: explained });
+        let explained: u128 = stated.iter().map(|(got, _)| got).sum();
+        if flows.total() != explained {
+            return Err(Refusal::PotMismatch { expected: flows.total(), got: explained });
         }
         let emptied = *self.slot(Account::pot(closing.pot_index))?;
-        match u128::try_from(emptied) {
-            Ok(0) => Ok(()),
-            _ => Err(Refusal::PotMismatch { expected: 0, got: emptied.unsigned_abs() }),
+        if emptied != 0 {
+            return Err(Refusal::PotMismatch { expected: 0, got: emptied.unsigned_abs() });
         }
+        Ok(())
     }
 
     fn compare_with(&self, ledger: &Ledger) -> Result<(), Refusal> {
@@ -180,27 +178,32 @@ impl Replay {
     }
 }
 
-/// One direction of money between a settlement and a family of accounts.
-#[derive(Clone, Copy)]
-enum Flow {
-    /// From the family into the settlement.
-    Out(Family),
-    /// From the settlement to the family.
-    In(Family),
+/// Money that each family gave to and received from one posting.
+struct Flows {
+    given: [u128; Family::ALL.len()],
+    received: [u128; Family::ALL.len()],
 }
 
-impl Flow {
-    fn total(self, posting: &Posting<'_>) -> u128 {
-        let magnitude = |line: &crate::posting::Line| match self {
-            Self::Out(family) if line.account.family() == family && line.amount < 0 => {
-                u128::from(line.amount.unsigned_abs())
-            }
-            Self::In(family) if line.account.family() == family && line.amount > 0 => {
-                u128::from(line.amount.unsigned_abs())
-            }
-            _ => 0,
-        };
-        posting.lines.iter().map(magnitude).sum()
+impl Flows {
+    fn of(posting: &Posting<'_>) -> Self {
+        let mut flows = Self { given: [0; Family::ALL.len()], received: [0; Family::ALL.len()] };
+        for line in posting.lines {
+            let side = if line.amount < 0 { &mut flows.given } else { &mut flows.received };
+            side[line.account.family() as usize] += u128::from(line.amount.unsigned_abs());
+        }
+        flows
+    }
+
+    fn given(&self, family: Family) -> u128 {
+        self.given[family as usize]
+    }
+
+    fn received(&self, family: Family) -> u128 {
+        self.received[family as usize]
+    }
+
+    fn total(&self) -> u128 {
+        self.given.iter().chain(&self.received).sum()
     }
 }
 

@@ -11,17 +11,22 @@
 //! The front door for the last stage of an attribution experiment is [`stream::settle_stream`]:
 //!
 //! ```
+//! use ledger_sim::metrics::PayoutError;
 //! use ledger_sim::money::Amount;
 //! use ledger_sim::rules::{self, Parameters};
 //! use ledger_sim::scores::ScoreView;
 //! use ledger_sim::stream::{StreamOptions, settle_stream};
 //!
-//! // Three contributors (rows) and two queries (columns).
-//! let scores = ScoreView::from_dense(3, 2, &[2.0, 1.0, -1.0, 1.0, 0.0, 2.0])?;
+//! // Three contributors (rows) and two queries (columns): exact scores and an estimate of them.
+//! let exact = ScoreView::from_dense(3, 2, &[2.0, 1.0, 0.0, 1.0, 0.0, 2.0])?;
+//! let estimate = ScoreView::from_dense(3, 2, &[2.0, 1.0, 0.5, 1.0, -0.5, 2.0])?;
 //! let rule = rules::build("linear-clipped", &Parameters::new())?;
-//! let outcome =
-//!     settle_stream(&scores, Amount::new(1_000), rule.as_ref(), &StreamOptions::seeded(7))?;
-//! assert_eq!(Amount::total(outcome.payouts().iter().copied())?, Amount::new(1_000));
+//! let (pool, options) = (Amount::new(1_000), StreamOptions::seeded(7));
+//! let owed = settle_stream(&exact, pool, rule.as_ref(), &options)?;
+//! let paid = settle_stream(&estimate, pool, rule.as_ref(), &options)?;
+//! // The first query pays 500 to the first contributor; the estimate gives the second a fifth.
+//! let error = PayoutError::between(owed.payouts(), paid.payouts(), Amount::ZERO)?;
+//! assert_eq!(error.mispaid, Amount::new(100));
 //! # Ok::<(), ledger_sim::refusal::Refusal>(())
 //! ```
 

@@ -106,7 +106,27 @@ impl ScoreView {
         }
     }
 
-    /// `sum over q of factors[q] * s_iq` for every contributor `i`.
+    /// Scores of identities from scores of items: identity `o` has the sum of the scores of the
+    /// items that `owners` gives it. Relabelling items changes owners and nothing else.
+    ///
+    /// # Errors
+    /// [`Refusal::RuleNeeds`] unless every item has an owner below `identities`;
+    /// [`Refusal::NonFinite`] when a sum leaves the range of f64.
+    pub fn by_owner(&self, owners: &[usize], identities: usize) -> Result<Self, Refusal> {
+        if owners.len() != self.contributors || owners.iter().any(|owner| *owner >= identities) {
+            return Err(Refusal::RuleNeeds { rule: "score view", input: "an owner of each item" });
+        }
+        let rows = (0..self.queries()).map(|query| {
+            let mut sums = std::collections::BTreeMap::new();
+            for (item, value) in self.query(query) {
+                *sums.entry(owners[item]).or_insert(0.0) += value;
+            }
+            sums.into_iter().collect()
+        });
+        Self::from_rows(identities, rows)
+    }
+
+    /// `sum over q of factor(q) s_iq` for every contributor `i`.
     ///
     /// # Errors
     /// [`Refusal::NonFinite`] when a sum leaves the range of f64.
@@ -156,6 +176,16 @@ mod tests {
         let slice = view.slice(1..4);
         assert_eq!((slice.queries(), slice.sums().unwrap()), (3, vec![6.0]));
         assert_eq!(view.slice(2..2).queries(), 0);
+    }
+
+    #[test]
+    fn items_sum_to_their_owners() {
+        // Items 0 and 2 belong to identity 1: 1 + 4 and 2 + 8; item 1 to identity 0.
+        let items = ScoreView::from_dense(3, 2, &[1.0, 2.0, -3.0, 0.0, 4.0, 8.0]).unwrap();
+        let owned = items.by_owner(&[1, 0, 1], 2).unwrap();
+        assert_eq!(owned, ScoreView::from_dense(2, 2, &[-3.0, 0.0, 5.0, 10.0]).unwrap());
+        assert!(items.by_owner(&[1, 0, 2], 2).is_err());
+        assert!(items.by_owner(&[1, 0], 2).is_err());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Cooperative games given by a table of coalition values, and their exact semivalues.
 
+use crate::random::{Purpose, Streams};
 use crate::refusal::Refusal;
 
 /// Most players of a game whose coalitions are tabulated.
@@ -100,6 +101,56 @@ impl CoalitionGame {
         };
         Self::from_fn(members.len(), |coalition| self.values[joined(coalition)])
     }
+}
+
+/// A sampled value and its standard error.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sampled {
+    /// Mean marginal contribution over the sampled orders.
+    pub value: f64,
+    /// Standard error of that mean.
+    pub standard_error: f64,
+}
+
+/// Shapley values of a game too large for a table, from `orders` random orders of the players.
+/// `value` is called with each growing coalition, as a list of players in order of arrival.
+///
+/// # Errors
+/// [`Refusal::ParamOutOfRange`] for fewer than two orders, which give no error; those of `value`;
+/// [`Refusal::NonFinite`] for a value that is not finite, the order given as the query.
+pub fn sampled_shapley(
+    streams: &Streams,
+    players: usize,
+    orders: u32,
+    value: impl Fn(&[usize]) -> Result<f64, Refusal>,
+) -> Result<Vec<Sampled>, Refusal> {
+    if orders < 2 {
+        return Err(Refusal::parameter("orders"));
+    }
+    let (mut sums, mut squares) = (vec![0.0; players], vec![0.0; players]);
+    for order in 0..orders {
+        let draw = |player: &usize| streams.uniform(Purpose::Permutation, *player as u64, order, 0);
+        let mut arrival: Vec<usize> = (0..players).collect();
+        arrival.sort_by(|a, b| draw(a).total_cmp(&draw(b)));
+        let mut before = value(&[])?;
+        for (at, player) in arrival.iter().enumerate() {
+            let after = value(&arrival[..=at])?;
+            if !after.is_finite() {
+                return Err(Refusal::NonFinite { contributor: *player, query: order as usize });
+            }
+            sums[*player] += after - before;
+            squares[*player] += (after - before).powi(2);
+            before = after;
+        }
+    }
+    let count = f64::from(orders);
+    let sampled = |(sum, square): (&f64, &f64)| {
+        let mean = sum / count;
+        // Rounding may take the variance of a constant below zero.
+        let variance = (square / count - mean * mean).max(0.0);
+        Sampled { value: mean, standard_error: (variance / (count - 1.0)).sqrt() }
+    };
+    Ok(sums.iter().zip(&squares).map(sampled).collect())
 }
 
 /// How coalitions of each size count in a semivalue.
@@ -308,6 +359,23 @@ mod tests {
         let shells = utility(&[1, 1, 8]);
         assert!(close(shells[0] + shells[1], 107.0 / 256.0));
         assert!(close(utility(&[1; 10])[..2].iter().sum(), 1023.0 / 5120.0));
+    }
+
+    #[test]
+    fn sampled_orders_approach_the_exact_values() {
+        let game = coverage(&ABC);
+        let coalition = |present: &[usize]| present.iter().map(|player| 1 << player).sum();
+        let value = |present: &[usize]| Ok(game.value(coalition(present)));
+        let sampled = sampled_shapley(&Streams::new(1, 0), 3, 10_000, value).unwrap();
+        // A's marginals are 1 or 2 with equal chance: standard error .5 / sqrt(10,000).
+        assert!((sampled[0].standard_error - 0.005).abs() < 1e-4);
+        for (got, exact) in sampled.iter().zip([1.5, 1.0, 0.5]) {
+            assert!((got.value - exact).abs() < 5.0 * got.standard_error, "{got:?}");
+        }
+        // Every order is efficient, so the sample is: the values sum to v(N) = 3.
+        assert!(close(sampled.iter().map(|player| player.value).sum(), 3.0));
+        let one = sampled_shapley(&Streams::new(1, 0), 3, 1, value);
+        assert_eq!(one, Err(Refusal::parameter("orders")));
     }
 
     #[test]

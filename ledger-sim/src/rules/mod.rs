@@ -34,6 +34,8 @@ pub use threshold_pool::TrailingUse;
 pub use tournament::TournamentScore;
 pub use yuma::NodeReports;
 
+use serde::{Deserialize, Serialize};
+
 use crate::apportion::{Identities, Ties, apportion, weights_from_scores};
 use crate::money::Amount;
 use crate::random::Streams;
@@ -70,7 +72,8 @@ pub enum State {
 }
 
 /// What happens to a pot that nobody has a claim to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum OnEmpty {
     /// It waits for the next settlement.
     #[default]
@@ -391,6 +394,64 @@ mod tests {
             let rule = build(entry.name, &Parameters::new()).unwrap();
             assert_eq!(rule.name(), entry.name);
             assert!(!entry.summary.is_empty() && !entry.attack.is_empty());
+        }
+    }
+
+    /// Every rule on inputs that hold everything, and on inputs that lack what it says it needs.
+    #[test]
+    fn every_rule_keeps_the_contract_and_names_what_it_lacks() {
+        use crate::semivalue::testing::{ABC, coverage};
+        let pots = testing::amounts(&[100, 77, 1]);
+        let stakes = testing::amounts(&[500, 300, 200]);
+        let view = ScoreView::from_dense(3, 3, &[1., 2., -3., 4., -1., 0.5, 0., 0., 2.]).unwrap();
+        let usage = Usage::new(3, vec![vec![(0, 3)], vec![(1, 1), (2, 5)], vec![]]).unwrap();
+        let score = |correlation| TournamentScore { correlation, contribution: 0.1 };
+        let bid = |cost| Bid { cost: Amount::new(cost), value: Amount::new(40) };
+        let positions = [Position {
+            contributor: 1,
+            asset: 0,
+            stake: Amount::new(5),
+            locked: Amount::new(500),
+            role: Role::Curator,
+        }];
+        let game = coverage(&ABC);
+        let mut inputs = Inputs::new(3, &pots);
+        inputs.carry_in = Amount::new(13);
+        inputs.streams = Some(Streams::new(1, 0));
+        inputs.scores = Some(&view);
+        inputs.query_fees = Some(&pots);
+        let trailing = [TrailingUse { uses: 5_000, users: 7 }; 3];
+        let tournament = [score(0.02), score(-0.3), score(0.0)];
+        let bids = [bid(10), bid(20), bid(50)];
+        let volumes = testing::amounts(&[1_000]);
+        let bare = inputs.clone();
+        inputs.side = Side {
+            usage: Some(&usage),
+            trailing: Some(&trailing),
+            eligible: Some(&[0, 2]),
+            accepted_items: Some(&[1, 0, 4]),
+            stakes: Some(&stakes),
+            tournament: Some(&tournament),
+            reports: Some(NodeReports { stakes: &stakes[..1], weights: &[0.2, 0.3, 0.5] }),
+            market: Some(CurationMarket { volumes: &volumes, positions: &positions }),
+            game: Some(&game),
+            items: Some(OwnedItems { game: &game, owners: &[2, 0, 2] }),
+            similarity: Some(&[1., 0., 0.5, 0., 1., 0., 0.5, 0., 1.]),
+            bids: Some(&bids),
+            registered_seconds: Some(&[30, 10, 20]),
+        };
+        for entry in RULES {
+            let rule = build(entry.name, &Parameters::new()).unwrap();
+            let first = settle(rule.as_ref(), &inputs, &State::Fresh).unwrap();
+            let again = settle(rule.as_ref(), &inputs, &State::Fresh).unwrap();
+            assert_eq!(first, again, "{}", entry.name);
+            let next = settle(rule.as_ref(), &inputs, &first.state);
+            assert!(next.is_ok(), "{}: {next:?}", entry.name);
+            match settle(rule.as_ref(), &bare, &State::Fresh) {
+                Ok(_) => assert!(entry.needs.is_empty(), "{}", entry.name),
+                Err(Refusal::RuleNeeds { rule, .. }) => assert_eq!(rule, entry.name),
+                Err(other) => panic!("{}: {other}", entry.name),
+            }
         }
     }
 
