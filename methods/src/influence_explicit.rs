@@ -20,8 +20,8 @@
 //! outputs, a factor in the number type of the run, and solutions corrected by residuals in `f64`.
 //!
 //! # Differs from the paper
-//! The paper removes an example's weight and reports the rise of the query's loss; the score here
-//! is minus that, times `1/n`, in the unit of the utility. Damping and regulariser are explicit.
+//! The paper raises an example's weight and reports the change of the query's loss; the score
+//! here is minus that, times `1/n`, in the unit of the utility. Damping and regulariser are explicit.
 //!
 //! # Example
 //! ```
