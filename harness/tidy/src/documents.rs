@@ -104,12 +104,14 @@ pub fn third_parties(files: &[File], packages: &[Package]) -> Vec<String> {
         rest.split_once('`').map(|(name, _)| name.to_owned())
     };
     let listed: BTreeSet<String> = notices.text.lines().filter_map(in_row).collect();
-    let missing = named.iter().filter(|name| !listed.contains(**name)).map(|name| {
-        format!("THIRD-PARTY.md: add a row for `{name}` with its licence")
-    });
-    let left = listed.iter().filter(|name| !named.contains(name.as_str())).map(|name| {
-        format!("THIRD-PARTY.md: no crate names `{name}` any more: take its row out")
-    });
+    let missing = named
+        .iter()
+        .filter(|name| !listed.contains(**name))
+        .map(|name| format!("THIRD-PARTY.md: add a row for `{name}` with its licence"));
+    let left = listed
+        .iter()
+        .filter(|name| !named.contains(name.as_str()))
+        .map(|name| format!("THIRD-PARTY.md: no crate names `{name}` any more: take its row out"));
     missing.chain(left).collect()
 }
 
@@ -117,15 +119,12 @@ fn is_document(file: &File) -> bool {
     file.has_extension("md") && !file.path.contains('/')
 }
 
-/// Names of the recipes.
+/// Names of the recipes: words at the start of lines that hold a colon and assign nothing.
 fn recipes(justfile: &str) -> BTreeSet<&str> {
-    let name = |line: &'_ str| -> Option<usize> {
-        let is_head = line.starts_with(|letter: char| letter.is_ascii_lowercase());
-        let head = line.split(':').next().filter(|_| is_head && line.contains(':'))?;
-        (!line.contains(":=") && !head.contains('"') || head.contains("=\"")).then_some(())?;
-        line.find(|letter: char| !(letter.is_ascii_lowercase() || letter == '-'))
-    };
-    justfile.lines().filter_map(|line| Some(&line[..name(line)?])).collect()
+    let is_letter = |letter: char| letter.is_ascii_lowercase() || letter == '-';
+    let heads = justfile.lines().filter(|line| line.contains(':') && !line.contains(":="));
+    let name = |line: &'_ str| line.find(|letter: char| !is_letter(letter)).filter(|&end| end > 0);
+    heads.filter_map(|line| Some(&line[..name(line)?])).collect()
 }
 
 /// Blocks between fences and words between backticks.
@@ -210,7 +209,8 @@ mod tests {
 
     #[test]
     fn packages_and_notices_are_the_same_list() {
-        let dependencies = [json!({"name": "faer", "kind": null}), json!({"name": "a", "kind": null})];
+        let dependencies =
+            [json!({"name": "faer", "kind": null}), json!({"name": "a", "kind": null})];
         let package = json!({"name": "a", "dependencies": dependencies, "targets": []});
         let packages = parse(&json!({"packages": [package]}));
         let check = |text: &str| third_parties(&[File::new("THIRD-PARTY.md", text)], &packages);

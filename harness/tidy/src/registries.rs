@@ -175,7 +175,8 @@ mod tests {
     use super::{HEADINGS, data_sets, method_headings, methods, models, rules};
     use crate::tree::File;
 
-    const LIST: &str = "pub mod grad_dot;\nstatic R: &[E] = &[\n    MethodEntry::of::<GradDot>(),\n";
+    const LIST: &str =
+        "pub mod grad_dot;\nstatic R: &[E] = &[\n    MethodEntry::of::<GradDot>(),\n";
 
     fn methods_with(list: &str, member: &str) -> Vec<String> {
         let files = [
@@ -223,16 +224,18 @@ mod tests {
     #[test]
     fn a_missing_or_empty_heading_is_found() {
         let documented = |headings: &[&str]| {
-            let sections: String =
-                headings.iter().map(|heading| format!("//!\n//! {heading}\n//! Words.\n")).collect();
+            let sections: String = headings
+                .iter()
+                .map(|heading| format!("//!\n//! {heading}\n//! Words.\n"))
+                .collect();
             let text = format!("//! A method.\n{sections}\nimpl Method for GradDot {{\n");
             method_headings(&[File::new("methods/src/grad_dot.rs", text)])
         };
         assert_eq!(documented(&HEADINGS), [""; 0]);
-        for missing in 0..HEADINGS.len() {
+        for (position, missing) in HEADINGS.iter().enumerate() {
             let mut headings = HEADINGS.to_vec();
-            headings.remove(missing);
-            assert_eq!(documented(&headings).len(), 1, "{}", HEADINGS[missing]);
+            headings.remove(position);
+            assert_eq!(documented(&headings).len(), 1, "{missing}");
         }
         let empty = HEADINGS.map(|heading| format!("//! {heading}\n//!\n")).concat();
         let text = format!("{empty}impl Method for GradDot {{\n");
