@@ -1,24 +1,28 @@
-# Run an experiment and write its report: `just experiment`, `just experiment vowel-people`.
-experiment name="retrofit-gap" *options:
-    cargo run --release --locked --quiet --package attribench-cli -- run {{name}} {{options}}
+# Arguments reach the commands as they were typed, quotes and all.
+set positional-arguments
 
-# All tests.
+# Run an experiment and write its report: `just experiment`, `just experiment vowel-people --jobs 1`.
+experiment name="retrofit-gap" *options:
+    cargo run --release --locked --package attribench-cli -- run "$@"
+
+# All quick tests.
 test:
     cargo test --release --locked --workspace
 
-# Slow proofs.
+# Slow proofs: every integration test in a file `tests/slow_NAME.rs`.
 test-slow:
-    ATTRIBENCH_SLOW=1 cargo test --release --locked --workspace -- slow
+    cargo test --release --locked --workspace --test 'slow_*'
 
 # What continuous integration asks of the source.
 lint:
     cargo fmt --all --check
     cargo clippy --release --locked --workspace --all-targets -- --deny warnings
+    cargo clippy --release --locked --workspace --test 'slow_*' -- --deny warnings
 
 # Criterion benchmarks, one thread each.
 bench:
-    cargo bench --workspace
+    cargo bench --locked --workspace
 
 # This suite beside PyTorch and the libraries it competes with, in one run (installs several GB).
 bench-peers *options:
-    python3 bench-peers/bench_peers.py {{options}}
+    python3 bench-peers/bench_peers.py "$@"
