@@ -52,12 +52,16 @@ impl Hawkes {
     /// [`Refusal::ParamOutOfRange`].
     pub fn new(base: f64, jump: f64, decay: f64) -> Result<Self, Refusal> {
         let positive = |value: f64| value.is_finite() && value > 0.0;
-        match () {
-            () if !positive(base) => Err(Refusal::parameter("base")),
-            () if !positive(decay) => Err(Refusal::parameter("decay")),
-            () if !(0.0..decay).contains(&jump) => Err(Refusal::parameter("jump")),
-            () => Ok(Self { base, jump, decay }),
+        if !positive(base) {
+            return Err(Refusal::parameter("base"));
         }
+        if !positive(decay) {
+            return Err(Refusal::parameter("decay"));
+        }
+        if !(0.0..decay).contains(&jump) {
+            return Err(Refusal::parameter("jump"));
+        }
+        Ok(Self { base, jump, decay })
     }
 
     /// Long-run rate `base / (1 - jump / decay)`.

@@ -31,7 +31,7 @@ pub fn best_response(largest: u64, gain: impl Fn(u64, Phase) -> f64) -> Option<B
     let mut grid: Vec<u64> =
         std::iter::successors(Some(1u64), |size| size.checked_mul(2)).collect();
     grid.retain(|size| *size < largest);
-    grid.push(largest);
+    grid.extend((largest > 0).then_some(largest));
     let coarse: Vec<(f64, u64)> = grid.iter().copied().map(search).collect();
     let mut best = coarse.iter().copied().reduce(better)?;
     for (at, middle) in coarse.iter().enumerate() {
@@ -97,6 +97,12 @@ mod tests {
         })
         .unwrap();
         assert_eq!((found.size, found.gain_in_search, found.gain_confirmed), (10, 10.0, -1.0));
+    }
+
+    #[test]
+    fn no_size_is_no_attack() {
+        assert_eq!(best_response(0, |_, _| 1.0), None);
+        assert_eq!(best_response(1, |_, _| 1.0).map(|found| found.size), Some(1));
     }
 
     proptest! {

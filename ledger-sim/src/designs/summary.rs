@@ -1,9 +1,11 @@
 //! Replicas in a few numbers.
 
+use serde::Serialize;
+
 use crate::refusal::Refusal;
 
 /// Mean with its Monte Carlo standard error, and percentiles.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Summary {
     /// Replicas.
     pub count: usize,

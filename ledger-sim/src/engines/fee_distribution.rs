@@ -9,6 +9,7 @@
 
 use std::collections::BTreeMap;
 
+use super::unknown;
 use crate::money::{Amount, BILLION, Ppb};
 use crate::refusal::Refusal;
 
@@ -81,13 +82,15 @@ impl FeeDistribution {
     /// Adds `stake` to what `delegator` has bonded; pays what was earned so far.
     ///
     /// # Errors
-    /// [`Refusal::NegativeWeight`] for an unknown delegator, [`Refusal::Overflow`] when stakes sum
+    /// [`Refusal::UnknownAccount`] for an unknown delegator, [`Refusal::Overflow`] when stakes sum
     /// to 2^63 or more.
     pub fn bond(&mut self, delegator: usize, stake: Amount) -> Result<Amount, Refusal> {
-        let paid = self.withdraw(delegator)?;
-        let old = self.delegations[delegator].map_or(0, |delegation| delegation.stake);
+        // All refusals come before the payment, so that none can lose it.
         let total = self.total_stake.checked_add(stake.get());
-        self.total_stake = total.filter(|total| *total < 1 << 63).ok_or(Refusal::Overflow)?;
+        let total = total.filter(|total| *total < 1 << 63).ok_or(Refusal::Overflow)?;
+        let paid = self.withdraw(delegator)?;
+        self.total_stake = total;
+        let old = self.delegations[delegator].map_or(0, |delegation| delegation.stake);
         if let Some(delegation) = &mut self.delegations[delegator] {
             delegation.stake = old + stake.get();
         } else {
@@ -113,10 +116,10 @@ impl FeeDistribution {
     /// Pays `delegator` what was earned since the last payment and starts anew.
     ///
     /// # Errors
-    /// [`Refusal::NegativeWeight`] for an unknown delegator.
+    /// [`Refusal::UnknownAccount`] for an unknown delegator.
     pub fn withdraw(&mut self, delegator: usize) -> Result<Amount, Refusal> {
         let slot = self.delegations.get(delegator).copied();
-        let found = slot.ok_or(Refusal::NegativeWeight { index: delegator })?;
+        let found = slot.ok_or(unknown(delegator))?;
         self.close_period()?;
         let Some(delegation) = found else { return Ok(Amount::ZERO) };
         let (entitled, stake) = self.entitlement(delegation)?;
@@ -250,6 +253,20 @@ mod tests {
         assert_eq!(pool.withdraw(b), Ok(amount(63)));
         assert_eq!(pool.withdraw(a), Ok(amount(26)));
         assert_eq!(pool.deposited().minus(pool.paid()), Ok(amount(1)));
+    }
+
+    #[test]
+    fn a_refused_bond_changes_nothing() {
+        let mut pool = FeeDistribution::new(1);
+        pool.bond(0, Amount::new(100)).unwrap();
+        pool.deposit(Amount::new(50)).unwrap();
+        assert_eq!(pool.bond(0, Amount::new(1 << 63)), Err(Refusal::Overflow));
+        assert_eq!(pool.bond(1, Amount::new(1)), Err(unknown(1)));
+        assert_eq!(pool.withdraw(0), Ok(Amount::new(50)));
+        // Slashed to nothing, the pool refuses pots and still answers.
+        pool.slash(Ppb::ONE).unwrap();
+        assert_eq!(pool.deposit(Amount::new(1)), Err(Refusal::ZeroTotalWeight));
+        assert_eq!((pool.withdraw(0), pool.stake(0)), (Ok(Amount::ZERO), Amount::ZERO));
     }
 
     /// The same operations, each pot split over all accounts at once.

@@ -11,3 +11,12 @@ mod staking_rewards;
 pub use fee_distribution::FeeDistribution;
 pub use reward_per_share::RewardPerShare;
 pub use staking_rewards::StakingRewards;
+
+use crate::account::{Account, Family};
+use crate::refusal::Refusal;
+
+/// The refusal of a staker that was never there; indices beyond 32 bits share the last number.
+fn unknown(index: usize) -> Refusal {
+    let index = u32::try_from(index).unwrap_or(u32::MAX);
+    Refusal::UnknownAccount { account: Account::new(Family::Stake, index) }
+}

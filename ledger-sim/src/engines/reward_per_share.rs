@@ -9,6 +9,7 @@
 //! exactly: nothing is lost. Less than one unit an account waits, and the residue is below the
 //! weight at the last pot.
 
+use super::unknown;
 use crate::money::Amount;
 use crate::refusal::Refusal;
 
@@ -66,7 +67,7 @@ impl RewardPerShare {
     /// Gives account `index` another weight, after crediting what it has earned so far.
     ///
     /// # Errors
-    /// [`Refusal::NegativeWeight`] for an account that does not exist, [`Refusal::Overflow`] when
+    /// [`Refusal::UnknownAccount`] for an account that does not exist, [`Refusal::Overflow`] when
     /// weights would sum to 2^63 or more.
     pub fn set_weight(&mut self, index: usize, weight: u64) -> Result<(), Refusal> {
         self.touch(index)?;
@@ -81,7 +82,7 @@ impl RewardPerShare {
     /// Pays out the whole units of account `index`.
     ///
     /// # Errors
-    /// [`Refusal::NegativeWeight`] for an account that does not exist.
+    /// [`Refusal::UnknownAccount`] for an account that does not exist.
     pub fn withdraw(&mut self, index: usize) -> Result<Amount, Refusal> {
         self.touch(index)?;
         let account = &mut self.accounts[index];
@@ -94,7 +95,7 @@ impl RewardPerShare {
 
     /// Credits what account `index` has earned since it was last touched.
     fn touch(&mut self, index: usize) -> Result<(), Refusal> {
-        let account = self.accounts.get_mut(index).ok_or(Refusal::NegativeWeight { index })?;
+        let account = self.accounts.get_mut(index).ok_or(unknown(index))?;
         // Only differences of the index are used, so that it may wrap.
         let growth = self.index.wrapping_sub(account.checkpoint);
         let earned = u128::from(account.weight).checked_mul(growth).ok_or(Refusal::Overflow)?;
@@ -177,7 +178,7 @@ mod tests {
     #[test]
     fn limits_are_refused() {
         let mut engine = RewardPerShare::new(1);
-        assert_eq!(engine.set_weight(1, 1), Err(Refusal::NegativeWeight { index: 1 }));
+        assert_eq!(engine.set_weight(1, 1), Err(unknown(1)));
         assert_eq!(engine.set_weight(0, 1 << 63), Err(Refusal::Overflow));
         engine.set_weight(0, 1).unwrap();
         assert_eq!(engine.deposit(Amount::new(1 << 63)), Err(Refusal::Overflow));

@@ -8,6 +8,7 @@
 //! decimals; products beyond 128 bits, which the contract does not reach either in practice, are
 //! refused.
 
+use super::unknown;
 use crate::refusal::Refusal;
 
 /// Seconds over which a reward is spread: a week.
@@ -71,7 +72,7 @@ impl StakingRewards {
     /// Adds `stake` to what `staker` has at time `seconds`.
     ///
     /// # Errors
-    /// [`Refusal::NegativeWeight`] for an unknown staker, [`Refusal::Overflow`].
+    /// [`Refusal::UnknownAccount`] for an unknown staker, [`Refusal::Overflow`].
     pub fn stake(&mut self, staker: usize, stake: u128, seconds: u128) -> Result<(), Refusal> {
         self.update(staker, seconds)?;
         self.total_stake = self.total_stake.checked_add(stake).ok_or(Refusal::Overflow)?;
@@ -82,7 +83,7 @@ impl StakingRewards {
     /// What `staker` has earned by time `seconds`.
     ///
     /// # Errors
-    /// [`Refusal::NegativeWeight`] for an unknown staker, [`Refusal::Overflow`].
+    /// [`Refusal::UnknownAccount`] for an unknown staker, [`Refusal::Overflow`].
     pub fn earned(&mut self, staker: usize, seconds: u128) -> Result<u128, Refusal> {
         self.update(staker, seconds)?;
         Ok(self.stakers[staker].rewards)
@@ -91,7 +92,7 @@ impl StakingRewards {
     fn update(&mut self, staker: usize, seconds: u128) -> Result<(), Refusal> {
         self.advance(seconds)?;
         let index = self.index;
-        let refusal = Refusal::NegativeWeight { index: staker };
+        let refusal = unknown(staker);
         let staker = self.stakers.get_mut(staker).ok_or(refusal)?;
         staker.rewards += product(staker.stake, index - staker.paid_index)? / PRECISION;
         staker.paid_index = index;

@@ -8,7 +8,7 @@ pub mod people;
 pub mod rank;
 pub mod strategy;
 
-pub use payout_error::PayoutError;
+pub use payout_error::{PayoutError, time_to_correct};
 
 use crate::money::Amount;
 

@@ -1,11 +1,13 @@
 //! Payouts by an estimate of attribution against payouts by exact attribution.
 
+use serde::Serialize;
+
 use super::rank::{kendall_tau_b, money_weighted_tau, spearman};
 use crate::money::Amount;
 use crate::refusal::Refusal;
 
 /// How far payouts `q` by an estimate are from payouts `p` by exact attribution of the same money.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PayoutError {
     /// Misallocation: total variation `1/2 sum |q_i / sum q - p_i / sum p|` of the shares.
     pub total_variation: Option<f64>,
@@ -77,6 +79,41 @@ impl PayoutError {
             size_bias: size_bias(exact, estimated),
         })
     }
+}
+
+/// Time to correct: the first epoch, counted from zero, at whose end the cumulative payouts are
+/// within `tolerance` of cumulative exact ones in total variation. `None` if there is none.
+///
+/// # Errors
+/// [`Refusal::RuleNeeds`] for lists of different lengths, [`Refusal::Overflow`].
+pub fn time_to_correct(
+    exact: &[Vec<Amount>],
+    estimated: &[Vec<Amount>],
+    tolerance: f64,
+) -> Result<Option<usize>, Refusal> {
+    let contributors = exact.first().map_or(0, Vec::len);
+    let full = |epoch: &Vec<Amount>| epoch.len() == contributors;
+    if exact.len() != estimated.len() || !exact.iter().chain(estimated).all(full) {
+        let input = "payouts of the same contributors at the same epochs";
+        return Err(Refusal::RuleNeeds { rule: "time to correct", input });
+    }
+    let mut owed = vec![Amount::ZERO; contributors];
+    let mut paid = owed.clone();
+    for (epoch, (exact, estimated)) in exact.iter().zip(estimated).enumerate() {
+        accumulate(&mut owed, exact)?;
+        accumulate(&mut paid, estimated)?;
+        if total_variation(&owed, &paid)?.is_some_and(|distance| distance < tolerance) {
+            return Ok(Some(epoch));
+        }
+    }
+    Ok(None)
+}
+
+fn accumulate(sums: &mut [Amount], amounts: &[Amount]) -> Result<(), Refusal> {
+    for (sum, amount) in sums.iter_mut().zip(amounts) {
+        *sum = sum.plus(*amount)?;
+    }
+    Ok(())
 }
 
 fn ratio(part: Amount, whole: Amount) -> Option<f64> {
@@ -161,6 +198,17 @@ mod tests {
         let error = PayoutError::between(&amounts(&[10, 100]), &amounts(&[10, 1000]), Amount::ZERO)
             .unwrap();
         assert!(close(error.size_bias, 1.0));
+    }
+
+    #[test]
+    fn errors_that_cancel_are_corrected_in_time() {
+        let exact = vec![amounts(&[5, 5]); 3];
+        // Cumulative shares of the first: .8, .5, .5.
+        let paid = [amounts(&[8, 2]), amounts(&[2, 8]), amounts(&[5, 5])];
+        assert_eq!(time_to_correct(&exact, &paid, 0.1), Ok(Some(1)));
+        assert_eq!(time_to_correct(&exact, &paid, 0.31), Ok(Some(0)));
+        assert_eq!(time_to_correct(&exact[..1], &paid[..1], 0.1), Ok(None));
+        assert!(time_to_correct(&exact, &paid[..1], 0.1).is_err());
     }
 
     #[test]

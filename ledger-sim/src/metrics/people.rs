@@ -1,12 +1,14 @@
 //! Whether recognition reaches people: reach, stranded money, and the waterfall that accounts for
 //! every base unit between a pot and the people.
 
+use serde::Serialize;
+
 use crate::friction::Friction;
 use crate::money::Amount;
 use crate::refusal::Refusal;
 
 /// Who is reached by payouts under friction.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Reach {
     /// Contributors whose payout is worth claiming.
     pub reached: usize,
@@ -52,7 +54,7 @@ fn ratio(part: u64, whole: u64) -> Option<f64> {
 }
 
 /// Where the contributors' money ended, in base units.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Waterfall {
     /// Received by those to whom exact attribution owes it.
     pub recognised: Amount,

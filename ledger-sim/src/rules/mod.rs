@@ -344,10 +344,15 @@ pub fn find(name: &str) -> Option<&'static Entry> {
 /// Builds the rule called `name` from `parameters`.
 ///
 /// # Errors
-/// [`Refusal::ParamOutOfRange`], named `rule` for a rule that is not in the registry.
+/// [`Refusal::ParamOutOfRange`]; for a rule that is not in the registry it names those that are.
 pub fn build(name: &str, parameters: &Parameters) -> Result<Box<dyn Rule>, Refusal> {
-    let entry = find(name).ok_or_else(|| Refusal::parameter("rule"))?;
-    (entry.build)(parameters)
+    match find(name) {
+        Some(entry) => (entry.build)(parameters),
+        None => {
+            let known: Vec<&str> = RULES.iter().map(|entry| entry.name).collect();
+            Err(Refusal::parameter(&format!("rule {name} (known: {})", known.join(", "))))
+        }
+    }
 }
 
 #[cfg(test)]
@@ -457,10 +462,8 @@ mod tests {
 
     #[test]
     fn unknown_rules_and_parameters_are_refused() {
-        assert_eq!(
-            build("no-such-rule", &Parameters::new()).unwrap_err(),
-            Refusal::parameter("rule")
-        );
+        let message = build("no-such-rule", &Parameters::new()).unwrap_err().to_string();
+        assert!(message.contains("no-such-rule (known: arrival-order, "), "{message}");
         let stray = testing::with(&[("no-such-parameter", Value::Integer(1))]);
         for entry in RULES {
             let refusal = (entry.build)(&stray).unwrap_err();
