@@ -179,7 +179,9 @@ def run(groups, repeats, environment):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--environment", type=Path, default=DEFAULT_ENVIRONMENT,
                         help="folder of the peers' virtual environment")
     commands = parser.add_subparsers(dest="command", required=True)

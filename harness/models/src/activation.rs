@@ -103,8 +103,8 @@ fn gelu_inner<T: Real>(values: &mut [T]) {
     );
 }
 
-/// `left[i] = function(left[i], right[i])`, as vector code where `function` owns what it uses: behind
-/// a reference the compiler must expect that writing to `left` changes it.
+/// `left[i] = function(left[i], right[i])`, as vector code where `function` owns what it uses:
+/// behind a reference the compiler must expect that writing to `left` changes it.
 #[inline(always)]
 pub(crate) fn each<T: Real>(left: &mut [T], right: &[T], function: impl Fn(T, T) -> T) {
     vectorized(

@@ -2,8 +2,8 @@
 //!
 //! | arrangement | weights | products | for |
 //! |---|---|---|---|
-//! | [`Plain`] | as in the flat vector, `[out][in]` | the fastest for any shape | readings of one model |
-//! | [`Stacked`] | `[in][m][out]`, then `[m][in][out]` | chains, the same bits for any `m` | training |
+//! | [`Plain`] | `[out][in]`, as in the flat vector | fast for any shape | readings of one model |
+//! | [`Stacked`] | `[in][m][out]`, then `[m][in][out]` | chains, equal for any `m` | training |
 
 use attribench_core::{
     DenseLayer, Real,
@@ -102,8 +102,8 @@ impl<T: Real> Dense<T> for Plain<'_, T> {
 /// Several models that train together.
 ///
 /// The first layer's weights are `[in][m][out]`, so that all models are one wide product with the
-/// input that they share; those of later layers are `[m][in][out]`, and all biases `[m][out]`. Layers
-/// follow each other as in the flat vector, each `m` times as long.
+/// input that they share; those of later layers are `[m][in][out]`, and all biases `[m][out]`.
+/// Layers follow each other as in the flat vector, each `m` times as long.
 pub(crate) struct Stacked<'a, T> {
     pub models: usize,
     pub parameters: &'a mut [T],

@@ -134,7 +134,7 @@ fn divide_by_sum<T: Real>(lanes: &mut [[T; SIDE_BY_SIDE]]) {
     );
 }
 
-/// [`output_gradient`] of every row, `models` blocks a row; `labels[label_of(row)]` belongs to `row`.
+/// [`output_gradient`] of every row, `models` blocks a row, with the label at `label_of(row)`.
 pub(crate) fn output_gradients<T: Real>(
     outputs: &mut [T],
     classes: usize,
