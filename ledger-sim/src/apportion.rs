@@ -406,7 +406,8 @@ mod tests {
 
         #[test]
         fn conserves_keeps_quota_and_starves_zero(pot in any::<u64>(), w in some_weights()) {
-            let ties = Ties::Keyed { run: b"x", epoch: 3, identities: Identities::Numbered, members: None };
+            let identities = Identities::Numbered;
+            let ties = Ties::Keyed { run: b"x", epoch: 3, identities, members: None };
             let parts = apportion(Amount::new(pot), &w, &ties).unwrap();
             prop_assert_eq!(Amount::total(parts.iter().copied()), Ok(Amount::new(pot)));
             let total: u128 = w.iter().map(|w| u128::from(*w)).sum();

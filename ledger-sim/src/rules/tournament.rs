@@ -2,7 +2,7 @@
 //!
 //! `payout_i = stake_i clip(pf score_i, -cap, cap)`, `score = c1 correlation + c2 contribution`,
 //! `pf = min(1, threshold / total at risk)`, the total being all stakes. The clipped rate is
-//! rounded to parts per billion and the payout is its floor. A pot, should there be one, is carried.
+//! rounded to parts per billion and the payout is its floor. A pot, if there is one, is carried.
 //!
 //! Parameters: `correlation_weight`, `contribution_weight` (default 1 and 0), `cap` (ppb, default
 //! 50000000), `threshold` (base units, default 72000 tokens of 1e9).

@@ -3,9 +3,9 @@
 //! Node `v` with stake share `S_v` reports a row `W_vj` over contributors `j` (normalised to one).
 //! Consensus `C_j = max {w : sum of S_v over W_vj >= w is at least kappa}`; clipped
 //! `K_vj = min(W_vj, C_j)`; rank `R_j = sum_v S_v K_vj`; incentive `I = R / sum R`. Bonds come from
-//! `X = (1 - beta) W + beta K`: `dB_vj = S_v X_vj / sum_u S_u X_uj`, `B <- alpha dB + (1 - alpha) B`
-//! (at first `B = dB`); node reward `D_v = sum_j B_vj I_j`. Nodes share `xi` of the pot by `D`,
-//! contributors the rest by `I`.
+//! `X = (1 - beta) W + beta K`: `dB_vj = S_v X_vj / sum_u S_u X_uj`, then
+//! `B <- alpha dB + (1 - alpha) B` (at first `B = dB`); node reward `D_v = sum_j B_vj I_j`. Nodes
+//! share `xi` of the pot by `D`, contributors the rest by `I`.
 //!
 //! Parameters: `kappa`, `xi` (ppb, default half), `alpha` (default .1), `beta` (default 1).
 //!
