@@ -24,6 +24,19 @@ pub(crate) fn tail_bytes(queries: usize, parameters: usize) -> u64 {
     ((queries * parameters).min(most) * size_of::<f64>()) as u64
 }
 
+/// How closely a step's mean gradient must explain the gain of the step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Closing {
+    /// Not at all: the nodes are used as they are.
+    Open,
+    /// To within this much of `max(1, |f_q|)` for every query: a step that misses by more is cut in
+    /// two, and again, until it does not or until cutting no longer helps.
+    Within(f64),
+}
+
+/// Most pieces that a step is cut into.
+const MOST_PIECES: usize = 64;
+
 /// Sums over the whole run.
 pub(crate) struct Credits {
     /// Of each training example, `(n, q)`.
@@ -39,6 +52,7 @@ pub(crate) fn credits<T: Real>(
     view: View<'_, FullTrace, T>,
     queries: &Queries<T>,
     nodes: &[Node],
+    closing: Closing,
 ) -> Result<Credits, RunError> {
     let p = view.model().layout().parameters();
     let has_tails = view.recipe().momentum != 0.0;
@@ -47,7 +61,7 @@ pub(crate) fn credits<T: Real>(
     let (mut decay, mut start) = (Vec::new(), Some(Vec::new()));
     for (first, block) in queries.examples.blocks(rows) {
         let asked = Queries { examples: block, utility: queries.utility };
-        let part = credits_in_one_replay(view, &asked, nodes)?;
+        let part = credits_in_one_replay(view, &asked, nodes, closing)?;
         examples.slice_mut(s![.., first..first + part.decay.len()]).assign(&part.examples);
         decay.extend(part.decay);
         start = start.zip(part.start).map(|(all, part)| [all, part].concat());
@@ -59,11 +73,12 @@ fn credits_in_one_replay<T: Real>(
     view: View<'_, FullTrace, T>,
     queries: &Queries<T>,
     nodes: &[Node],
+    closing: Closing,
 ) -> Result<Credits, RunError> {
     let (n, q) = (view.train().len(), queries.examples.len());
     let empty = Credits { examples: Array2::zeros((n, q)), decay: vec![0.0; q], start: None };
     let recipe = view.recipe();
-    let split = Split { view, queries, nodes, recipe, credits: empty };
+    let split = Split { view, queries, nodes, closing, recipe, credits: empty };
     // Without momentum a gradient moves its own step only, and steps can be read in any order.
     if recipe.momentum == 0.0 {
         let mut observer = Immediate { split };
@@ -82,26 +97,67 @@ struct Split<'a, T> {
     view: View<'a, FullTrace, T>,
     queries: &'a Queries<T>,
     nodes: &'a [Node],
+    closing: Closing,
     recipe: Recipe,
     credits: Credits,
 }
 
 impl<T: Real> Split<'_, T> {
-    /// Captures of the queries' descent gradients at each node of the step, with the node's weight.
-    fn path(&self, step: &Step<'_, T>) -> impl Iterator<Item = (f64, Captures<T>)> {
-        self.nodes.iter().map(move |&(s, c)| {
-            let at: Vec<T> = step
-                .before
-                .iter()
-                .zip(step.after)
-                .map(|(before, after)| {
+    /// Captures of the queries' descent gradients along the step, with the weight of each.
+    fn path(&self, step: &Step<'_, T>) -> Vec<(f64, Captures<T>)> {
+        let mut path = self.path_in_pieces(step, 1);
+        let Closing::Within(share) = self.closing else { return path };
+        let utilities = |theta: &[T]| {
+            let model = self.view.model_at(theta);
+            model.utilities(&self.queries.examples, self.queries.utility)
+        };
+        let (start, end) = (utilities(step.before), utilities(step.after));
+        let moved = Array2::from_shape_fn((1, step.before.len()), |(_, j)| {
+            step.after[j].to_f64() - step.before[j].to_f64()
+        });
+        let missing = |path: &[(f64, Captures<T>)]| -> f64 {
+            let mut gain: Vec<f64> =
+                start.iter().zip(&end).map(|(start, end)| end - start).collect();
+            for (c, b) in path {
+                let along = pair::directional_products(b, self.view.model().layout(), moved.view());
+                for (gain, along) in gain.iter_mut().zip(along.column(0)) {
+                    *gain += c * along;
+                }
+            }
+            let size =
+                start.iter().zip(&end).map(|(start, end)| start.abs().max(end.abs()).max(1.0));
+            gain.iter().zip(size).map(|(gain, size)| gain.abs() / size).fold(0.0, f64::max)
+        };
+        let (mut missed, mut pieces) = (missing(&path), 1);
+        while missed > share && pieces < MOST_PIECES {
+            pieces *= 2;
+            let finer = self.path_in_pieces(step, pieces);
+            let missed_now = missing(&finer);
+            // What does not shrink is the rounding of the parameters, not the quadrature.
+            if missed_now > missed / 2.0 {
+                break;
+            }
+            (path, missed) = (finer, missed_now);
+        }
+        path
+    }
+
+    /// The nodes repeated on each of `pieces` equal pieces of the step.
+    fn path_in_pieces(&self, step: &Step<'_, T>, pieces: usize) -> Vec<(f64, Captures<T>)> {
+        let quantity = Quantity::NegativeUtility(self.queries.utility);
+        let nodes = (0..pieces).flat_map(|piece| self.nodes.iter().map(move |node| (piece, node)));
+        nodes
+            .map(|(piece, &(s, c))| {
+                let s = (piece as f64 + s) / pieces as f64;
+                let along = |(before, after): (&T, &T)| {
                     let (before, after) = (before.to_f64(), after.to_f64());
                     T::from_f64(before + s * (after - before))
-                })
-                .collect();
-            let quantity = Quantity::NegativeUtility(self.queries.utility);
-            (c, self.view.model_at(&at).captures(&self.queries.examples, quantity))
-        })
+                };
+                let at: Vec<T> = step.before.iter().zip(step.after).map(along).collect();
+                let model = self.view.model_at(&at);
+                (c / pieces as f64, model.captures(&self.queries.examples, quantity))
+            })
+            .collect()
     }
 
     /// Adds `scale w_i products[i]` to the example in row `i` of the batch.
@@ -140,8 +196,7 @@ impl<T: Real> Observer<T> for Immediate<'_, T> {
         let split = &mut self.split;
         split.note_start(step);
         let eta = step.learning_rate;
-        let paths: Vec<(f64, Captures<T>)> = split.path(step).collect();
-        for (c, b) in paths {
+        for (c, b) in split.path(step) {
             let products = pair::gradient_products(step.captures, &b);
             split.post(step, c * eta / split.recipe.batch_size as f64, &products);
             if split.recipe.weight_decay != 0.0 {

@@ -38,7 +38,7 @@ use crate::{label, pair};
 
 /// See the [module](self).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct GradDot {}
 
 impl Method for GradDot {

@@ -39,11 +39,14 @@ use attribench_core::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{credits, label};
+use crate::{
+    credits::{self, Closing},
+    label,
+};
 
 /// See the [module](self).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct InRunShapley {}
 
 impl Method for InRunShapley {
@@ -80,7 +83,7 @@ struct Fitted<'a, T> {
 impl<T: Real> Scorer<T> for Fitted<'_, T> {
     fn score(&mut self, queries: &Queries<T>) -> Result<Scores, MethodError> {
         let start_of_the_step = [(0.0, 1.0)];
-        let credits = credits::credits(self.view, queries, &start_of_the_step)?;
+        let credits = credits::credits(self.view, queries, &start_of_the_step, Closing::Open)?;
         label::<InRunShapley, T>(self.view.train(), queries, credits.examples)
     }
 }

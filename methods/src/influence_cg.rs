@@ -49,7 +49,7 @@ const BLOCK_QUERIES: usize = 32;
 
 /// See the [module](self).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct InfluenceCg {
     /// The curvature.
     pub curvature: CurvatureKind,

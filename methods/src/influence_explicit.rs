@@ -61,7 +61,7 @@ const MOST_PARAMETERS: usize = 20_000;
 
 /// See the [module](self).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct InfluenceExplicit {
     /// The curvature.
     pub curvature: CurvatureKind,

@@ -40,7 +40,7 @@ use crate::{label, pair};
 
 /// See the [module](self).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct KnnShapley {
     /// `K`, how many neighbours vote.
     pub neighbours: usize,

@@ -6,13 +6,14 @@
 //! s_k (theta_{t+1} - theta_t))`. Backwards over the run, with momentum `mu`,
 //! `u_t = eta_t a_t + mu u_{t+1}`; then the occurrence of example `i` at step `t` is credited with
 //! `-(1 / B) w_i (g_i(theta_t) . u_t)`, and weight decay `gamma` with `-gamma (theta_t . u_t)`.
-//! What the nodes miss is posted to a rounding account, so that examples, decay and rounding sum to
+//! A step along which the utility bends too much for `K` nodes is cut into equal pieces with `K`
+//! nodes each. What the nodes still miss is posted to a rounding account, so that examples, decay and rounding sum to
 //! `f_q(theta_T) - f_q(theta_0)`. A rounding account above 1e-9 (in `f32`: 1e-4) of `max(1, |f_q|)`
 //! is an error.
 //!
 //! # Reads
-//! The full trace, replayed once. `K` gradients for each query and step; with momentum, the replay
-//! runs backwards.
+//! The full trace, replayed once. `K` gradients for each query and step, more for the steps that are
+//! cut; with momentum, the replay runs backwards.
 //!
 //! # Shapes
 //! As `in-run-shapley`: `(B, d_l) x (d_l, q) -> (B, q)` twice a layer, node and step, or tails
@@ -35,19 +36,20 @@
 //! training run, ICLR 2025, arXiv 2406.11011.
 
 use attribench_core::{
-    Context, FullTrace, Method, MethodError, MethodInfo, Queries, Real, Scale, Scorer, Scores, View,
+    Account, Context, FullTrace, Method, MethodError, MethodInfo, Queries, Real, Scale, Scorer,
+    Scores, View,
 };
 use ndarray::{Array2, ArrayView2, Axis};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    credits::{self, Node},
+    credits::{self, Closing, Node},
     label,
 };
 
 /// See the [module](self).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct PathLedger {
     /// `K`, nodes on each segment: 1, 2 or 3. Exact for utilities of degree `2K` along it.
     pub nodes: usize,
@@ -95,13 +97,14 @@ impl Method for PathLedger {
         view: View<'a, FullTrace, T>,
         _context: &Context<'_>,
     ) -> Result<Box<dyn Scorer<T> + 'a>, MethodError> {
-        Ok(Box::new(Fitted { view, ledger: self.clone() }))
+        Ok(Box::new(Fitted { view, ledger: self.clone(), accounts: Vec::new() }))
     }
 }
 
 struct Fitted<'a, T> {
     view: View<'a, FullTrace, T>,
     ledger: PathLedger,
+    accounts: Vec<Account>,
 }
 
 impl<T: Real> Scorer<T> for Fitted<'_, T> {
@@ -111,20 +114,22 @@ impl<T: Real> Scorer<T> for Fitted<'_, T> {
         if residual.is_nan() || residual > tolerance {
             return Err(MethodError::Unsuitable(format!(
                 "the books of path-ledger close to {residual:.1e} with K = {} nodes \
-                 (wanted {tolerance:.0e})\nhint: {}",
+                 (wanted {tolerance:.0e})\nhint: use a smooth activation, or more `nodes`",
                 self.ledger.nodes,
-                remedy(self.ledger.nodes)
             )));
         }
-        label::<PathLedger, T>(self.view.train(), queries, books.credits)
+        let Books { credits, decay, rounding, gain, .. } = books;
+        let account = |name, per_query| Account { name, per_query };
+        self.accounts = vec![
+            account("gain", gain),
+            account("weight-decay", decay),
+            account("rounding", rounding),
+        ];
+        label::<PathLedger, T>(self.view.train(), queries, credits)
     }
-}
 
-fn remedy(nodes: usize) -> &'static str {
-    if nodes < 3 {
-        "raise `nodes`, or shorten the steps of the run"
-    } else {
-        "shorten the steps of the run, or use a smooth activation"
+    fn accounts(&self) -> Vec<Account> {
+        self.accounts.clone()
     }
 }
 
@@ -154,7 +159,9 @@ impl PathLedger {
         queries: &Queries<T>,
     ) -> Result<Books, MethodError> {
         let rule = self.rule().map_err(MethodError::Unsuitable)?;
-        let credits = credits::credits(view, queries, rule)?;
+        // The rounding accounts of the steps add up, so each step may miss its share.
+        let share = closing_tolerance::<T>() / view.recipe().steps.max(1) as f64;
+        let credits = credits::credits(view, queries, rule, Closing::Within(share))?;
         let end = view.model().utilities(&queries.examples, queries.utility);
         let start = credits.start.unwrap_or_else(|| end.clone());
         Ok(Books::close(credits.examples, credits.decay, &start, &end))
@@ -214,8 +221,8 @@ impl Books {
 #[cfg(test)]
 mod tests {
     use attribench_core::{
-        Context, FullTrace, Method, MethodError, MethodInfo, Queries, Real, Scale, Scorer, Scores,
-        Utility, View,
+        Context, FitReal, FullTrace, Meter, Method, MethodError, MethodInfo, Queries, Real, Run,
+        Scale, Scorer, Scores, Utility, View,
     };
     use serde::{Deserialize, Serialize};
 
@@ -314,7 +321,24 @@ mod tests {
         let (run, queries) = problem.pair(5, Utility::Margin);
         let refusal = try_scores_of(&PathLedger { nodes: 1 }, &run, &queries).unwrap_err();
         assert!(refusal.to_string().contains("K = 1"), "{refusal}");
-        assert!(refusal.to_string().contains("raise `nodes`"), "{refusal}");
+        assert!(refusal.to_string().contains("more `nodes`"), "{refusal}");
+    }
+
+    #[test]
+    fn long_steps_are_cut_until_the_books_close() {
+        let problem = digits_like::<f64>(32).network(&[6]).learning_rate(2.0).momentum(0.9);
+        let (run, queries) = problem.pair(5, Utility::Margin);
+        let gradients = |nodes| {
+            let meter = Meter::default();
+            let mut scorer = FitReal::fit(&PathLedger { nodes }, &run, &meter, 0).unwrap();
+            scorer.score(&queries).unwrap();
+            let rounding = scorer.accounts().pop().unwrap();
+            assert_eq!(rounding.name, "rounding");
+            assert!(rounding.per_query.iter().all(|value| value.abs() < 1e-9));
+            meter.cost().gradients as usize
+        };
+        let uncut = 3 * queries.examples.len() * run.recipe().steps;
+        assert!(gradients(3) > uncut, "no step was long enough to be cut");
     }
 
     #[test]

@@ -10,7 +10,8 @@ use ledger_sim::{
 };
 use ndarray::ArrayView2;
 
-/// Pays in audited double-entry books, one settlement a query.
+/// Pays in audited double-entry books; the whole stream of queries is one settlement, so that rules
+/// that net scores have something to net.
 pub struct LedgerTreasury;
 
 impl Treasury for LedgerTreasury {
@@ -32,10 +33,7 @@ impl Treasury for LedgerTreasury {
         let pay = || {
             let view = ScoreView::from_dense(contributors, queries, &values)?;
             let rule = rules::build(rule, &Parameters::new())?;
-            let options = StreamOptions {
-                queries_per_settlement: std::num::NonZeroUsize::new(1),
-                ..StreamOptions::seeded(seed)
-            };
+            let options = StreamOptions::seeded(seed);
             settle_stream(&view, Amount::new(tokens), rule.as_ref(), &options)
         };
         let outcome = pay().map_err(|refusal: ledger_sim::refusal::Refusal| refusal.to_string())?;

@@ -32,8 +32,8 @@ pub use method::{
     ParameterError, Queries, Scorer,
 };
 pub use model::{
-    AnyModel, Captures, Curvature, DenseLayer, LayerCapture, Layout, Model, ModelEntry, Stack,
-    StepSize,
+    AnyModel, BuildModel, Captures, Curvature, DenseLayer, LayerCapture, Layout, Model, ModelEntry,
+    Stack, StepSize,
 };
 pub use real::Real;
 pub use record::{EffectPair, Payout, Record, Row, Timing, Verdict};

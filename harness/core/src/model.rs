@@ -169,14 +169,18 @@ pub trait AnyModel: Model<f32> + Model<f64> {}
 
 impl<M: Model<f32> + Model<f64>> AnyModel for M {}
 
+/// Builds a model from its parameters and the widths of the data's inputs and outputs.
+pub type BuildModel =
+    fn(serde_json::Value, usize, usize) -> Result<Box<dyn AnyModel>, ParameterError>;
+
 /// One line of a registry of models.
 pub struct ModelEntry {
     /// Name in specifications.
     pub name: &'static str,
     /// One line.
     pub summary: &'static str,
-    /// Builds the model from its parameters and the widths of the data's inputs and outputs.
-    pub build: fn(serde_json::Value, usize, usize) -> Result<Box<dyn AnyModel>, ParameterError>,
+    /// Builds the model.
+    pub build: BuildModel,
 }
 
 /// Optimiser constants of one step.
