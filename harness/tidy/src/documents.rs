@@ -150,7 +150,7 @@ fn just_commands(code: &str) -> Vec<Vec<String>> {
             before.is_empty() || before.ends_with("stage ") || before.ends_with("time ")
         })?;
         let words: Vec<String> = rest.1.split_whitespace().map(str::to_owned).collect();
-        (!words.is_empty()).then_some(words)
+        words.first().is_some_and(|recipe| !recipe.starts_with('-')).then_some(words)
     };
     bare.filter_map(after_just).collect()
 }
@@ -181,6 +181,7 @@ mod tests {
         assert_eq!(just_commands("cargo install just && just x y # z"), [["x", "y"]]);
         assert_eq!(just_commands("stage just test"), [["test"]]);
         assert!(just_commands("echo it is just so").is_empty());
+        assert!(just_commands("just --version").is_empty());
     }
 
     #[test]

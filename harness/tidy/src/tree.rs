@@ -1,14 +1,14 @@
-//! The checkout as a list of texts.
+//! The checkout as a list of files.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A text file of the checkout.
+/// A file of the checkout.
 #[derive(Clone, Debug, PartialEq)]
 pub struct File {
     /// Path from the root of the checkout, with `/` between its parts.
     pub path: String,
-    /// Content.
+    /// Content; empty where it is not text.
     pub text: String,
 }
 
@@ -47,10 +47,10 @@ pub fn root() -> PathBuf {
     root.canonicalize().expect("the crate lies two folders below the root")
 }
 
-/// Every text file of the checkout, sorted by path, without what is built or computed.
+/// Every file of the checkout, sorted by path, without what is built or computed.
 ///
 /// # Panics
-/// When a folder cannot be read.
+/// When a folder or a file cannot be read.
 pub fn files() -> Vec<File> {
     let root = root();
     let mut files = Vec::new();
@@ -75,8 +75,8 @@ fn collect(folder: &Path, prefix: &str, files: &mut Vec<File>) {
             collect(&entry.path(), &format!("{path}/"), files);
         } else if kind.is_file() {
             // What is not text (images, fonts, archives) has no lines to be held against a law.
-            let text = fs::read(entry.path()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-            files.extend(text.map(|text| File::new(path, text)));
+            let bytes = fs::read(entry.path()).expect("a file of the checkout can be read");
+            files.push(File::new(path, String::from_utf8(bytes).unwrap_or_default()));
         }
     }
 }
