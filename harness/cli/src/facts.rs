@@ -16,7 +16,8 @@ pub fn of_run(document: &Document, plan: &Plan, seconds: f64) -> RunFacts {
         specification: document.text.clone(),
         hashes: vec![
             Fact::new("specification", specification_key(document).as_str()),
-            Fact::new("data, model and recipe", plan.recipe_key().as_str()),
+            Fact::new("code, data, model and recipe", plan.recipe_key().as_str()),
+            Fact::new("code", env!("ATTRIBENCH_CODE")),
         ],
         commit: commit(),
         machine: machine(),
@@ -31,8 +32,17 @@ pub fn of_run(document: &Document, plan: &Plan, seconds: f64) -> RunFacts {
         datasets: vec![dataset_line(plan)],
         models: vec![model_line(plan)],
         notices: notices(plan),
-        commands: vec![format!("attribench run {}", document.path.display())],
+        commands: vec![command(document)],
     }
+}
+
+/// The command, with its changes quoted for a shell.
+fn command(document: &Document) -> String {
+    let changes = document.changes.iter().map(|change| {
+        let quoted = change.replace('\'', r"'\''");
+        format!(" --set '{quoted}'")
+    });
+    format!("attribench run {}{}", document.path.display(), changes.collect::<String>())
 }
 
 fn dataset_line(plan: &Plan) -> String {
@@ -72,8 +82,10 @@ fn notices(plan: &Plan) -> Vec<Notice> {
 
 /// Commit of the checkout, with a mark where it has been changed since.
 fn commit() -> Option<String> {
-    let output =
-        Command::new("git").args(["describe", "--always", "--dirty", "--abbrev=12"]).output().ok()?;
+    let output = Command::new("git")
+        .args(["describe", "--always", "--dirty", "--abbrev=12"])
+        .output()
+        .ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
     output.status.success().then(|| text.trim().to_owned())
 }

@@ -28,7 +28,9 @@ fn set(document: &mut Value, path: &str, value: Value) -> Result<()> {
     let mut place = document;
     for part in path.split('.') {
         place = match place {
-            Value::Object(map) => map.entry(part).or_insert_with(|| Value::Object(Default::default())),
+            Value::Object(map) => {
+                map.entry(part).or_insert_with(|| Value::Object(Default::default()))
+            }
             Value::Array(list) => {
                 let length = list.len();
                 part.parse::<usize>().ok().and_then(|index| list.get_mut(index)).with_context(

@@ -43,6 +43,12 @@ impl Diagnostic {
         Self { hint: Some(hint.into()), ..self }
     }
 
+    /// The same without line and column, for a document that nobody has seen as it was read.
+    #[must_use]
+    pub fn without_place(&self) -> Self {
+        Self { place: None, ..self.clone() }
+    }
+
     /// A name that is in no registry.
     pub fn unknown<'a>(
         kind: &str,
@@ -67,15 +73,22 @@ impl Diagnostic {
 
     /// A section of the wrong shape.
     pub fn of_yaml(section: &str, error: &serde_saphyr::Error) -> Self {
-        let message = error.without_snippet().to_string();
-        Self::at_location(error.location(), format!("in `{section}`: {message}"))
+        let message = format!("in `{section}`: {}", message_of(error));
+        Self::at_location(error.location(), message)
     }
 
     /// A document that is no YAML map.
     pub fn of_syntax(error: &serde_saphyr::Error) -> Self {
-        let message = error.without_snippet().to_string();
-        Self { is_syntax: true, ..Self::at_location(error.location(), message) }
+        Self { is_syntax: true, ..Self::at_location(error.location(), message_of(error)) }
     }
+}
+
+/// What the parser says, without the place, which goes before the message.
+fn message_of(error: &serde_saphyr::Error) -> String {
+    let message = error.without_snippet().to_string();
+    let place = error.location().and_then(place_of);
+    let place = place.map(|(line, column)| format!(" at line {line}, column {column}"));
+    place.and_then(|place| message.strip_suffix(&place).map(str::to_owned)).unwrap_or(message)
 }
 
 /// The known name that differs from `found` by the fewest edits, if by at most a third of it.

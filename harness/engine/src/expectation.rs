@@ -68,11 +68,11 @@ impl Condition {
     /// # Errors
     /// What cannot be read or is not known, with what is known.
     pub fn parse(text: &str, methods: &[&str]) -> Result<Self, String> {
-        let (sign, comparison) = COMPARISONS
-            .into_iter()
-            .find(|(sign, _)| text.contains(sign))
-            .ok_or_else(|| {
-                format!("`{text}` compares nothing\nhint: write `lds(a) > lds(b)` or `lds(a) > 0.2`")
+        let (sign, comparison) =
+            COMPARISONS.into_iter().find(|(sign, _)| text.contains(sign)).ok_or_else(|| {
+                format!(
+                    "`{text}` compares nothing\nhint: write `lds(a) > lds(b)` or `lds(a) > 0.2`"
+                )
             })?;
         let (left, right) = text.split_once(sign).expect("the sign was found");
         Ok(Self {

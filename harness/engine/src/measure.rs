@@ -202,6 +202,24 @@ impl<'a> Maker<'a> {
         Estimate::new(point, at(tail), at(1.0 - tail), LEVEL, n, undefined)
     }
 
+    /// As [`Self::interval`], moved by the bootstrap's own estimate of bias, and kept in `range`.
+    ///
+    /// A distance of payouts only grows when noise is added, so that every draw lies above the
+    /// point; what the draws tell is how wide the interval is, not where.
+    fn centred_interval(
+        &self,
+        point: f64,
+        draws: Vec<f64>,
+        (n, undefined): (usize, usize),
+        (least, most): (f64, f64),
+    ) -> Estimate {
+        let bias = draws.iter().sum::<f64>() / draws.len() as f64 - point;
+        let moved = draws.iter().map(|draw| (draw - bias).clamp(least, most)).collect();
+        let interval = self.interval(point, moved, n, undefined);
+        let (lower, upper) = (interval.lower().min(point), interval.upper().max(point));
+        Estimate::new(point, lower, upper, LEVEL, n, undefined)
+    }
+
     /// Scores of a method at the queries, `(n, Q)`.
     fn scores(&self, method: usize) -> ArrayView2<'a, f64> {
         let values = self.measurement.scored[method].scores.values();
@@ -292,8 +310,7 @@ impl<'a> Maker<'a> {
             _ => ("contributor", "contributor"),
         };
         let views: Vec<_> = predicted.iter().map(|matrix| matrix.view()).collect();
-        let found =
-            removal(measured.view(), &views, &resamples).map_err(self.failed(truth.id))?;
+        let found = removal(measured.view(), &views, &resamples).map_err(self.failed(truth.id))?;
         for (method, removal) in found.iter().enumerate() {
             for (kind, value) in [("spearman", &removal.spearman), ("pearson", &removal.pearson)] {
                 let metric = format!("{prefix}-{kind}");
@@ -371,8 +388,7 @@ impl<'a> Maker<'a> {
         if flips.is_empty() {
             return Ok(());
         }
-        let planted: Vec<bool> =
-            plan.train.ids().iter().map(|id| flips.contains_key(id)).collect();
+        let planted: Vec<bool> = plan.train.ids().iter().map(|id| flips.contains_key(id)).collect();
         let positives = planted.iter().filter(|&&planted| planted).count();
         let resamples = Resamples::new(ResamplePlan {
             seed: plan.spec.seed,
@@ -496,11 +512,7 @@ impl<'a> Maker<'a> {
     }
 
     /// Payouts for resampled streams of queries; the same streams for every method.
-    fn paid_draws(
-        &self,
-        label: &str,
-        scores: &Array2<f64>,
-    ) -> Result<Vec<Vec<u64>>, MeasureError> {
+    fn paid_draws(&self, label: &str, scores: &Array2<f64>) -> Result<Vec<Vec<u64>>, MeasureError> {
         let resamples = self.query_resamples()?;
         (0..PAYOUT_DRAWS.min(resamples.plan().draws))
             .map(|draw| {
@@ -554,20 +566,23 @@ impl<'a> Maker<'a> {
             .map(|(exact, estimated)| compare(exact, estimated))
             .collect::<Result<_, _>>()?;
         type Part = fn(&PayoutError) -> Option<f64>;
-        let parts: [(&str, &str, Part); 5] = [
-            ("mispaid-share", "share", |error| error.mispaid_share),
-            ("mispaid-tokens", "tokens", |error| Some(error.mispaid_tokens)),
-            ("largest-underpayment", "tokens", |error| Some(error.largest_underpayment)),
-            ("false-positive-share", "share", |error| error.false_positive_share),
-            ("payout-rank-correlation", "correlation", |error| error.rank_correlation),
+        let money = &plan.spec.money.as_ref().expect("paying needs `money`").value;
+        let (share, tokens) = ((0.0, 1.0), (0.0, money.tokens as f64));
+        let parts: [(&str, &str, (f64, f64), Part); 5] = [
+            ("mispaid-share", "share", share, |error| error.mispaid_share),
+            ("mispaid-tokens", "tokens", tokens, |error| Some(error.mispaid_tokens)),
+            ("largest-underpayment", "tokens", tokens, |error| Some(error.largest_underpayment)),
+            ("false-positive-share", "share", share, |error| error.false_positive_share),
+            ("payout-rank-correlation", "correlation", (-1.0, 1.0), |error| error.rank_correlation),
         ];
-        let truth = plan.spec.money.as_ref().expect("paying needs `money`").value.reference.clone();
-        for (metric, unit, part) in parts {
+        let truth = money.reference.clone();
+        for (metric, unit, range, part) in parts {
             let values: Vec<f64> = draws.iter().filter_map(part).collect();
             // A payout that is undefined for the real stream has no row.
             let (Some(value), false) = (part(&point), values.is_empty()) else { continue };
             let undefined = draws.len() - values.len();
-            let estimate = self.interval(value, values, self.queries(), undefined);
+            let counts = (self.queries(), undefined);
+            let estimate = self.centred_interval(value, values, counts, range);
             self.push_method(method, place(&truth, metric, "contributor", unit), estimate);
         }
         Ok(())

@@ -116,7 +116,7 @@ fn run_in<T: FitReal>(
     clock.lap("noise floor");
 
     progress.begin("scoring", plan.methods.len());
-    let run_key = Key::of("run", 1, &(spec.seed, spec.checkpoints), &[&recipe_key]);
+    let run_key = Key::of("run", &(spec.seed, spec.checkpoints), &[&recipe_key]);
     let mut scored: Vec<Scored> = Vec::new();
     for planned in &plan.methods {
         scored.push(score(planned, &run, &queries, spec.seed, &run_key, store)?);
@@ -162,9 +162,12 @@ fn accuracy<T: Real>(
 ) -> Option<Vec<f64>> {
     let attribench_core::Labels::Classes(labels) = examples.labels() else { return None };
     let right = |(row, &label): (ndarray::ArrayView1<'_, T>, &u32)| {
-        let top = row.iter().enumerate().fold(0, |top, (class, value)| {
-            if *value > row[top] { class } else { top }
-        });
+        let top = row.iter().enumerate().fold(
+            0,
+            |top, (class, value)| {
+                if *value > row[top] { class } else { top }
+            },
+        );
         f64::from(u8::from(top == label as usize))
     };
     Some(outputs.outer_iter().zip(labels).take(queries).map(right).collect())
@@ -205,7 +208,7 @@ fn noise_floor<T: FitReal>(
 ) -> Result<NoiseFloor, StoreError> {
     let trainer = run.trainer();
     // The initial parameters follow from the seed, which the order shows as well.
-    let key = Key::of("noise-floor", 1, &trainer.order().batches()[0], &[recipe_key]);
+    let key = Key::of("noise-floor", &trainer.order().batches()[0], &[recipe_key]);
     if let Some(found) = store.read("noise-floor", &key)? {
         return Ok(NoiseFloor::new(found.into_iter().next().expect("one matrix").1));
     }

@@ -28,6 +28,8 @@ pub struct Registries<'a> {
     pub models: &'a [ModelEntry],
     /// Payout rules.
     pub treasury: &'a dyn Treasury,
+    /// Hash of the code that all numbers come from; results of other code are never used again.
+    pub code: &'a str,
 }
 
 /// A method with its parameters and the label that its results carry.
@@ -56,6 +58,7 @@ pub struct Plan {
     pub methods: Vec<PlannedMethod>,
     /// Conditions, with their text.
     pub conditions: Vec<Condition>,
+    code: Key,
 }
 
 /// Reads and checks a specification and loads its data.
@@ -93,6 +96,7 @@ pub fn check(text: &str, registries: &Registries<'_>) -> Result<Plan, Vec<Diagno
                 model,
                 methods,
                 conditions,
+                code: Key::of_content(registries.code.as_bytes()),
             })
         }
         _ => Err(found),
@@ -117,8 +121,8 @@ fn prepare(spec: &Spec) -> Result<Prepared, String> {
     let owned = assign_owners(splits.train().clone(), &data.ownership, seed)
         .map_err(|error| error.to_string())?;
     let first_free = splits.first_free_id();
-    let (damaged, answer_key) = corrupt(&owned, &data.corruptions, first_free, seed)
-        .map_err(|error| error.to_string())?;
+    let (damaged, answer_key) =
+        corrupt(&owned, &data.corruptions, first_free, seed).map_err(|error| error.to_string())?;
     let splits = splits
         .with_train(damaged)
         .and_then(|splits| splits.standardised(data.standardise))
@@ -228,7 +232,9 @@ fn check_numbers(spec: &Spec, found: &mut Vec<Diagnostic>) {
     if let crate::training::Schedule::Step { every, factor } = training.schedule {
         require(
             every > 0 && factor > 0.0,
-            format!("`schedule` changes by {factor} every {every} epochs\nhint: use positive numbers"),
+            format!(
+                "`schedule` changes by {factor} every {every} epochs\nhint: use positive numbers"
+            ),
         );
     }
     check_truths(spec, found);
@@ -292,10 +298,10 @@ fn check_money(
         let name = Spanned::new(reference, money.referenced, money.defined);
         let known = methods.iter().map(|method| method.label.as_str());
         let known = known.chain(["leave-contributor-out"]);
-        found.push(
-            Diagnostic::unknown("reference", &name, known)
-                .hint("name a method of this experiment, or measure `leave-contributor-out` fully"),
-        );
+        found
+            .push(Diagnostic::unknown("reference", &name, known).hint(
+                "name a method of this experiment, or measure `leave-contributor-out` fully",
+            ));
     }
 }
 
@@ -314,8 +320,7 @@ fn check_data(spec: &Spec, splits: &Splits, found: &mut Vec<Diagnostic>) {
         let message = "`utility: margin` needs classes, and the target is a number";
         found.push(Diagnostic::at(&spec.data, message).hint("use `utility: negative-loss`"));
     }
-    let needs_people =
-        spec.truths.value.leave_contributor_out.is_some() || spec.money.is_some();
+    let needs_people = spec.truths.value.leave_contributor_out.is_some() || spec.money.is_some();
     if needs_people && train.contributors().len() < 3 {
         let message = format!(
             "contributors are removed or paid, but there are only {}",
@@ -344,7 +349,7 @@ pub struct Forecast {
 }
 
 impl Plan {
-    /// Key of data, model and recipe: all that a training depends on but its seed and weights.
+    /// Key of code, data, model and recipe: all that a training depends on but its seed and weights.
     pub fn recipe_key(&self) -> Key {
         let mut content = Vec::new();
         for set in [Some(&self.train), Some(&self.queries), self.tuning_queries.as_ref()] {
@@ -353,7 +358,7 @@ impl Plan {
         let data = Key::of_content(&content);
         let spec = &self.spec;
         let recipe = (&spec.model.value, &spec.training.value, spec.precision, spec.utility);
-        Key::of("recipe", 1, &recipe, &[&data])
+        Key::of("recipe", &recipe, &[&data, &self.code])
     }
 
     /// Queries, and after them those for calibration.

@@ -14,9 +14,6 @@ use crate::{
     training::{Trainer, Training},
 };
 
-/// Changes whenever retraining may give other numbers for the same specification.
-const VERSION: u32 = 1;
-
 /// A list of training examples that are kept: `true` is weight 1, `false` weight 0.
 pub type Kept = Vec<bool>;
 
@@ -96,7 +93,7 @@ impl<T: Real> Retrainer<'_, T> {
 
     fn unit(&self, unit: &Unit<'_>, progress: &dyn Progress) -> Result<Array2<f64>, StoreError> {
         let packed: Vec<String> = unit.kept.iter().map(|kept| pack(kept)).collect();
-        let key = Key::of("retrain", VERSION, &(unit.seed, packed), &[&self.key]);
+        let key = Key::of("retrain", &(unit.seed, packed), &[&self.key]);
         let utilities = match self.store.read("retrain", &key)? {
             Some(found) => found.into_iter().next().expect("a unit holds one matrix").1,
             None => {
@@ -116,9 +113,7 @@ impl<T: Real> Retrainer<'_, T> {
         let weights: Vec<Vec<T>> =
             unit.kept.iter().map(|kept| kept.iter().map(weight).collect()).collect();
         let mut utilities = Array2::zeros((unit.kept.len(), self.queries.examples.len()));
-        for (mut row, theta) in
-            utilities.outer_iter_mut().zip(trainer.final_parameters(&weights))
-        {
+        for (mut row, theta) in utilities.outer_iter_mut().zip(trainer.final_parameters(&weights)) {
             let measured =
                 self.model.utilities(&theta, &self.queries.examples, self.queries.utility);
             row.assign(&ArrayView1::from(&measured));

@@ -11,9 +11,6 @@ use crate::{
     store::{Key, NamedMatrix, Store, StoreError},
 };
 
-/// Changes whenever a method may give other scores for the same specification.
-const VERSION: u32 = 1;
-
 /// What one method gave, and what it spent.
 #[derive(Clone, Debug)]
 pub struct Scored {
@@ -57,16 +54,16 @@ pub fn score<T: FitReal>(
 ) -> Result<Scored, ScoringError> {
     let info = planned.method.info();
     let specification = (info.name, planned.method.parameters(), seed);
-    let key = Key::of("score", VERSION, &specification, &[run_key]);
+    let key = Key::of("score", &specification, &[run_key]);
     let ids = (run.train().ids().to_vec(), queries.ids().to_vec());
-    let failed = |source: MethodError| ScoringError::Method { label: planned.label.clone(), source };
+    let failed =
+        |source: MethodError| ScoringError::Method { label: planned.label.clone(), source };
     if let Some(matrices) = store.read("score", &key)? {
         return from_matrices(matrices, ids, info.scale).map_err(|error| failed(error.into()));
     }
     let meter = Meter::default();
     let start = Instant::now();
-    let mut scorer =
-        T::fit(planned.method.as_ref(), run, &meter, seed).map_err(failed)?;
+    let mut scorer = T::fit(planned.method.as_ref(), run, &meter, seed).map_err(failed)?;
     let fitted = start.elapsed().as_secs_f64();
     let scores = scorer.score(queries).map_err(failed)?;
     let seconds = [fitted, start.elapsed().as_secs_f64() - fitted];
@@ -116,7 +113,10 @@ fn file(scored: &Scored, key: &Key, store: &Store) -> Result<(), StoreError> {
 
 fn from_matrices(
     matrices: Vec<NamedMatrix>,
-    (train_ids, query_ids): (Vec<attribench_datasets::ExampleId>, Vec<attribench_datasets::ExampleId>),
+    (train_ids, query_ids): (
+        Vec<attribench_datasets::ExampleId>,
+        Vec<attribench_datasets::ExampleId>,
+    ),
     scale: attribench_core::Scale,
 ) -> Result<Scored, attribench_core::ScoresError> {
     let take = |name: &str| {

@@ -16,19 +16,20 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-/// Hash of a stage's name, code version, specification and inputs, in hexadecimal.
+/// Hash of a stage's name, specification and inputs, in hexadecimal. The first inputs of all are the
+/// data and the code.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Key(String);
 
 impl Key {
-    /// The key of a stage. `version` changes whenever the stage's code may give other numbers.
+    /// The key of a stage.
     ///
     /// # Panics
     /// When the specification cannot be written as JSON, which plain data always can.
-    pub fn of(stage: &str, version: u32, specification: &impl Serialize, inputs: &[&Key]) -> Self {
+    pub fn of(stage: &str, specification: &impl Serialize, inputs: &[&Key]) -> Self {
         let text = serde_json::to_string(specification).expect("a specification is plain data");
         let mut hash = Sha256::new();
-        for part in [stage, &version.to_string(), &text] {
+        for part in [stage, &text] {
             hash.update((part.len() as u64).to_le_bytes());
             hash.update(part.as_bytes());
         }
@@ -93,7 +94,8 @@ impl Store {
     /// When the folder cannot be made.
     pub fn open(root: impl Into<PathBuf>) -> Result<Self, StoreError> {
         let root = root.into();
-        fs::create_dir_all(&root).map_err(|source| StoreError::Io { path: root.clone(), source })?;
+        fs::create_dir_all(&root)
+            .map_err(|source| StoreError::Io { path: root.clone(), source })?;
         Ok(Self { root })
     }
 
@@ -208,7 +210,7 @@ mod tests {
     fn entries_come_back_as_they_were() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
-        let key = Key::of("truth", 1, &("a", 3), &[]);
+        let key = Key::of("truth", &("a", 3), &[]);
         assert_eq!(store.read("truth", &key).unwrap(), None);
         let (left, right) = (array![[1.0, f64::MIN_POSITIVE], [-0.0, 1e300]], array![[7.0]]);
         store.write("truth", &key, &[("left", left.view()), ("right", right.view())]).unwrap();
@@ -220,11 +222,10 @@ mod tests {
     fn keys_depend_on_every_part() {
         let input = Key::of_content(b"x");
         let keys = [
-            Key::of("a", 1, &1, &[]),
-            Key::of("b", 1, &1, &[]),
-            Key::of("a", 2, &1, &[]),
-            Key::of("a", 1, &2, &[]),
-            Key::of("a", 1, &1, &[&input]),
+            Key::of("a", &1, &[]),
+            Key::of("b", &1, &[]),
+            Key::of("a", &2, &[]),
+            Key::of("a", &1, &[&input]),
         ];
         for (index, key) in keys.iter().enumerate() {
             assert!(keys[..index].iter().all(|other| other != key));
@@ -235,7 +236,7 @@ mod tests {
     fn an_entry_under_another_name_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
-        let (key, other) = (Key::of("s", 1, &1, &[]), Key::of("s", 1, &2, &[]));
+        let (key, other) = (Key::of("s", &1, &[]), Key::of("s", &2, &[]));
         store.write("s", &key, &[("m", array![[1.0]].view())]).unwrap();
         let (from, to) = (store.path("s", &key), store.path("s", &other));
         std::fs::create_dir_all(to.parent().unwrap()).unwrap();
@@ -247,7 +248,7 @@ mod tests {
     fn a_truncated_entry_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
-        let key = Key::of("s", 1, &1, &[]);
+        let key = Key::of("s", &1, &[]);
         store.write("s", &key, &[("m", array![[1.0, 2.0]].view())]).unwrap();
         let path = store.path("s", &key);
         let bytes = std::fs::read(&path).unwrap();

@@ -1,8 +1,7 @@
 //! A finished run with what is needed to replay it, bit for bit, in both directions.
 
 use attribench_core::{
-    Captures, Checkpoint, Examples, Model, Observer, Real, Recipe, Run, RunError, Step,
-    Utility,
+    Captures, Checkpoint, Examples, Model, Observer, Real, Recipe, Run, RunError, Step, Utility,
 };
 
 use crate::training::{State, Trainer};

@@ -1,6 +1,8 @@
 //! The one trainer: final parameters as a function of data weights, seed and hyper-parameters.
 
-use attribench_core::{Examples, Model, Observer, Real, Recipe, RunError, Stack, Step, StepSize, stream};
+use attribench_core::{
+    Examples, Model, Observer, Real, Recipe, RunError, Stack, Step, StepSize, stream,
+};
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 

@@ -80,7 +80,11 @@ pub fn repeat_seed(seed: u64, repeat: usize) -> u64 {
 }
 
 /// Groups to be left out: every example or a random choice of them.
-fn example_groups(dataset: &Dataset, removals: &Removals, seed: u64) -> (Vec<Vec<usize>>, Vec<String>) {
+fn example_groups(
+    dataset: &Dataset,
+    removals: &Removals,
+    seed: u64,
+) -> (Vec<Vec<usize>>, Vec<String>) {
     let rows = choose(dataset.len(), removals.count, seed, "leave-one-out");
     let names = rows.iter().map(|&row| dataset.ids()[row].to_string()).collect();
     (rows.into_iter().map(|row| vec![row]).collect(), names)
@@ -117,9 +121,8 @@ fn choose(total: usize, count: Option<usize>, seed: u64, name: &str) -> Vec<usiz
 pub fn trainings(truths: &Truths, examples: usize, contributors: usize) -> usize {
     // One more a seed and removal truth: the run with everything, trained in the same way.
     let removal = |removals: &Option<Removals>, total: usize| {
-        removals.map_or(0, |removals| {
-            removals.seeds * (removals.count.unwrap_or(total).min(total) + 1)
-        })
+        removals
+            .map_or(0, |removals| removals.seeds * (removals.count.unwrap_or(total).min(total) + 1))
     };
     truths.subsets.map_or(0, |subsets| subsets.subsets * subsets.seeds)
         + removal(&truths.leave_one_out, examples)
@@ -157,10 +160,10 @@ pub fn measure<T: Real>(
         let everything_first = std::iter::once(vec![true; examples]);
         let kept: Vec<Kept> =
             everything_first.chain(groups.iter().map(|group| without(group, examples))).collect();
-        requests.extend((0..*seeds).map(|repeat| Request {
-            kept: kept.clone(),
-            seed: repeat_seed(seed, repeat),
-        }));
+        requests.extend(
+            (0..*seeds)
+                .map(|repeat| Request { kept: kept.clone(), seed: repeat_seed(seed, repeat) }),
+        );
     }
     let mut utilities = retrainer.utilities(&requests, progress)?.into_iter();
     let subsets = masks.map(|masks| SubsetTruth {
@@ -170,7 +173,8 @@ pub fn measure<T: Real>(
     let removals = removals
         .into_iter()
         .map(|(id, seeds, (groups, names))| {
-            let effects = utilities.by_ref().take(seeds).map(|found| effects(found.view())).collect();
+            let effects =
+                utilities.by_ref().take(seeds).map(|found| effects(found.view())).collect();
             RemovalTruth { id, groups, names, effects }
         })
         .collect();
@@ -194,7 +198,7 @@ fn effects(utilities: ArrayView2<'_, f64>) -> Array2<f64> {
 
 #[cfg(test)]
 mod tests {
-    use ndarray::{array, Axis};
+    use ndarray::{Axis, array};
 
     use super::{choose, draw_masks, effects, repeat_seed, trainings};
     use crate::spec::{Removals, Subsets, Truths};

@@ -20,7 +20,7 @@ pub struct CheckArguments {
 
 /// Checks, and says what running would cost.
 pub fn check(arguments: &CheckArguments) -> Result<Ending> {
-    let document = arguments.experiment.read()?;
+    let Some(document) = arguments.experiment.read() else { return Ok(Ending::Refused) };
     let treasury = LedgerTreasury;
     let Some(plan) = plan(&document, &registries(&treasury)) else {
         return Ok(Ending::Refused);

@@ -90,8 +90,10 @@ pub fn list(arguments: &ListArguments) -> Result<Ending> {
         None => Kind::value_variants().to_vec(),
     };
     if arguments.json {
-        let all: serde_json::Map<String, Value> =
-            kinds.iter().map(|&kind| (title(kind), items(kind).iter().map(json_of).collect())).collect();
+        let all: serde_json::Map<String, Value> = kinds
+            .iter()
+            .map(|&kind| (title(kind), items(kind).iter().map(json_of).collect()))
+            .collect();
         println!("{}", serde_json::to_string_pretty(&all)?);
         return Ok(Ending::Done);
     }

@@ -5,13 +5,16 @@ pub mod list;
 pub mod report;
 pub mod run;
 
-use std::path::{Path, PathBuf};
+use std::{
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result};
 use attribench_engine::plan::{Plan, Registries};
 use clap::Args;
 
-use crate::{overrides, treasury::LedgerTreasury};
+use crate::{overrides, treasury::LedgerTreasury, words};
 
 /// How an experiment is named and changed on the command line.
 #[derive(Args)]
@@ -24,7 +27,7 @@ pub struct ExperimentArguments {
     pub set: Vec<String>,
     /// Threads; all processors where absent. The results do not depend on it.
     #[arg(long, value_name = "N")]
-    pub jobs: Option<usize>,
+    pub jobs: Option<NonZeroUsize>,
     /// Write JSON to standard output instead of words.
     #[arg(long)]
     pub json: bool,
@@ -36,11 +39,17 @@ pub struct Document {
     pub path: PathBuf,
     /// Text that is parsed.
     pub text: String,
+    /// What `--set` changed.
+    pub changes: Vec<String>,
 }
 
 impl ExperimentArguments {
-    /// Reads the file and applies `--set`.
-    pub fn read(&self) -> Result<Document> {
+    /// Reads the file and applies `--set`; says on standard error why it cannot be done.
+    pub fn read(&self) -> Option<Document> {
+        self.try_to_read().map_err(|error| eprintln!("error: {}", words(&error))).ok()
+    }
+
+    fn try_to_read(&self) -> Result<Document> {
         let path = locate(&self.experiment);
         let text = std::fs::read_to_string(&path).with_context(|| {
             format!(
@@ -51,12 +60,13 @@ impl ExperimentArguments {
             )
         })?;
         let text = overrides::apply(&text, &self.set)?;
-        Ok(Document { path, text })
+        Ok(Document { path, text, changes: self.set.clone() })
     }
 
     /// Threads to be used.
     pub fn threads(&self) -> usize {
-        self.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, Into::into))
+        let processors = || std::thread::available_parallelism().ok();
+        self.jobs.or_else(processors).map_or(1, Into::into)
     }
 }
 
@@ -65,8 +75,14 @@ pub fn plan(document: &Document, registries: &Registries<'_>) -> Option<Plan> {
     match attribench_engine::plan::check(&document.text, registries) {
         Ok(plan) => Some(plan),
         Err(found) => {
+            let path = document.path.display();
             for diagnostic in &found {
-                eprintln!("error: {}:{diagnostic}", document.path.display());
+                if document.changes.is_empty() {
+                    eprintln!("error: {path}:{diagnostic}");
+                } else {
+                    // A changed document has no lines that anybody has seen.
+                    eprintln!("error: {path} with --set: {}", diagnostic.without_place());
+                }
             }
             eprintln!("{} found; nothing was run", count(found.len(), "error"));
             None
@@ -80,6 +96,7 @@ pub fn registries(treasury: &LedgerTreasury) -> Registries<'_> {
         methods: attribench_methods::REGISTRY,
         models: attribench_models::REGISTRY,
         treasury,
+        code: env!("ATTRIBENCH_CODE"),
     }
 }
 

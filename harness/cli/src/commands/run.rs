@@ -45,7 +45,7 @@ pub struct RunArguments {
 /// Runs an experiment and writes its folder.
 pub fn run(arguments: &RunArguments) -> Result<Ending> {
     let start = Instant::now();
-    let document = arguments.experiment.read()?;
+    let Some(document) = arguments.experiment.read() else { return Ok(Ending::Refused) };
     let treasury = LedgerTreasury;
     let registries = registries(&treasury);
     let Some(plan) = plan(&document, &registries) else { return Ok(Ending::Refused) };
