@@ -72,14 +72,19 @@ pub(crate) fn interval(value: &Estimate) -> Option<String> {
         .then(|| format!("[{}, {}]", rounded(value, value.lower()), rounded(value, value.upper())))
 }
 
-/// Two significant digits of the width decide the decimals; digits beyond them are noise.
+/// Two significant digits of the width decide the decimals, three the digits of thousands; those
+/// beyond them are noise.
 fn rounded(estimate: &Estimate, value: f64) -> String {
     let width = estimate.upper() - estimate.lower();
     if estimate.is_exact() || width <= 0.0 || !(1e-6..1e12).contains(&width) {
         return number(value);
     }
-    let decimals = (1.0 - width.log10().floor()).clamp(0.0, 7.0) as usize;
-    grouped(value, decimals)
+    let power = width.log10().floor();
+    if power >= 3.0 {
+        let step = 10f64.powf(power - 2.0);
+        return grouped((value / step).round() * step, 0);
+    }
+    grouped(value, (1.0 - power).clamp(0.0, 7.0) as usize)
 }
 
 /// A percentage of a share.
@@ -129,6 +134,7 @@ pub(crate) fn tick(value: f64, step: f64) -> String {
 /// A duration in the unit that suits it.
 pub(crate) fn seconds(value: f64) -> String {
     match value {
+        value if value < 1e-3 => format!("{} µs", number(value * 1e6)),
         value if value < 1.0 => format!("{} ms", number(value * 1e3)),
         value if value < 120.0 => format!("{} s", number(value)),
         value if value < 7200.0 => format!("{} min", number(value / 60.0)),
@@ -180,6 +186,8 @@ mod tests {
         assert_eq!(estimate(&Estimate::exact(50_000.0)), "50,000");
         let around_zero = Estimate::new(-0.0001, -0.1, 0.1, 0.95, 50, 0);
         assert_eq!(estimate(&around_zero), "0.00 [-0.10, 0.10]");
+        let tokens = Estimate::new(192_737.0, 174_350.4, 277_676.3, 0.95, 60, 0);
+        assert_eq!(estimate(&tokens), "193,000 [174,000, 278,000]");
     }
 
     #[test]
@@ -187,6 +195,14 @@ mod tests {
         let cases = [(0.25, 0.25, "0.25"), (2_500_000.0, 5e5, "2.5M"), (0.0, 0.1, "0")];
         for (value, step, text) in cases {
             assert_eq!(tick(value, step), text);
+        }
+    }
+
+    #[test]
+    fn durations_have_the_unit_that_suits() {
+        let cases = [(2.64e-6, "2.64 µs"), (0.25, "250 ms"), (34.4, "34.4 s"), (600.0, "10 min")];
+        for (value, text) in cases {
+            assert_eq!(seconds(value), text);
         }
     }
 

@@ -72,7 +72,7 @@ fn page(
         verdicts(record),
         section("figures", "Figures", &drawn),
         rows_table(record),
-        timings_table(timings),
+        timings_table(timings, run.seconds),
         facts(run),
         notices(&run.notices),
         reproduce(run),
@@ -125,7 +125,8 @@ fn verdicts(record: &Record) -> String {
     if !body.is_empty() {
         let held = record.verdicts.iter().filter(|verdict| verdict.held).count();
         body = format!(
-            "<p>{held} of {} expected conditions held.</p>\n<div class=\"wide\"><table>\n<thead>\
+            "<p>{held} of {} conditions of the specification held. They alone were checked; a \
+             prediction in words is for the reader to judge.</p>\n<div class=\"wide\"><table>\n<thead>\
              <tr><th>Verdict</th><th>Condition</th><th>Evidence</th></tr></thead>\n<tbody>\n{body}\
              </tbody></table></div>\n",
             record.verdicts.len()
@@ -160,49 +161,91 @@ fn rows_table(record: &Record) -> String {
         let body = "<p class=\"missing\">The record holds no rows.</p>\n";
         return section("rows", "All numbers", body);
     }
-    let mut settings: Vec<(&str, &str)> =
-        record.rows.iter().map(|row| (row.dataset.as_str(), row.model.as_str())).collect();
-    settings.sort_unstable();
-    settings.dedup();
-    let several = settings.len() > 1;
-    let mut headings =
-        vec!["Method", "Reads", "Metric", "Truth", "By", "Value", "Interval", "Unit"];
-    headings.extend(["n", "Undefined", "Settings"]);
-    if several {
-        headings.extend(["Data set", "Model"]);
-    }
-    let mut body = match settings.as_slice() {
-        [(dataset, model)] => {
-            format!("<p>Data set {}, model {}. ", escape(dataset), escape(model))
-        }
-        _ => "<p>".to_owned(),
-    };
-    body += &format!(
-        "{} rows; a click on a heading sorts. An interval is nominal at the level that stands \
-         under the pointer; a number without one is exact. Undefined values were left out and \
-         counted; settings are how many were tried before the one reported.</p>\n",
-        count(record.rows.len() as u64)
-    );
+    let columns = Columns::of(record);
+    let mut body = format!("<p>{}</p>\n", escape(&rows_words(record, &columns)));
     body += "<div class=\"wide\"><table class=\"sortable\">\n<thead><tr>";
-    for heading in headings {
-        let numeric = ["Value", "Interval", "n", "Undefined", "Settings"].contains(&heading);
+    for (heading, numeric) in columns.headings() {
         let class = if numeric { " class=\"number\"" } else { "" };
         body += &format!("<th scope=\"col\"{class}>{heading}</th>");
     }
     body += "</tr></thead>\n<tbody>\n";
     for row in &record.rows {
-        body += &table_row(row);
-        if several {
-            body += &format!("<td>{}</td><td>{}</td>", escape(&row.dataset), escape(&row.model));
-        }
-        body += "</tr>\n";
+        body += &table_row(row, &columns);
     }
     body += "</tbody></table></div>\n";
     section("rows", "All numbers", &body)
 }
 
-/// The cells of a row, without its end.
-fn table_row(row: &Row) -> String {
+/// Columns that are shown only where they tell something.
+struct Columns {
+    undefined: bool,
+    settings_tried: bool,
+    data_and_model: bool,
+}
+
+impl Columns {
+    fn of(record: &Record) -> Self {
+        let first = record.rows.first();
+        let other = |row: &Row| {
+            first.is_some_and(|first| row.dataset != first.dataset || row.model != first.model)
+        };
+        Self {
+            undefined: record.rows.iter().any(|row| row.value.undefined() > 0),
+            settings_tried: record.rows.iter().any(|row| row.settings_tried != 1),
+            data_and_model: record.rows.iter().any(other),
+        }
+    }
+
+    /// Every heading, and whether its column holds numbers.
+    fn headings(&self) -> Vec<(&'static str, bool)> {
+        let mut headings: Vec<(&str, bool)> =
+            ["Method", "Reads", "Metric", "Truth", "By"].map(|words| (words, false)).into();
+        headings.extend([("Value", true), ("Interval", true), ("Unit", false), ("n", true)]);
+        headings.extend(self.undefined.then_some(("Undefined", true)));
+        headings.extend(self.settings_tried.then_some(("Settings", true)));
+        if self.data_and_model {
+            headings.extend([("Data set", false), ("Model", false)]);
+        }
+        headings
+    }
+}
+
+/// How to read the table.
+fn rows_words(record: &Record, columns: &Columns) -> String {
+    let mut words = String::new();
+    if let (false, Some(row)) = (columns.data_and_model, record.rows.first()) {
+        words += &format!("Data set {}, model {}. ", row.dataset, row.model);
+    }
+    words += &format!(
+        "{} rows; a click on a heading sorts. An interval is nominal at the level that stands \
+         under the pointer; a number without one is exact.",
+        count(record.rows.len() as u64)
+    );
+    words += match columns.undefined {
+        true => " Undefined values were left out and counted.",
+        false => " No value was undefined.",
+    };
+    words += match columns.settings_tried {
+        true => " Settings are how many were tried before the one reported.",
+        false => " One setting of each method was tried.",
+    };
+    let biased = |row: &&Row| {
+        let value = &row.value;
+        !(value.lower()..=value.upper()).contains(&value.point())
+    };
+    match record.rows.iter().filter(biased).count() {
+        0 => {}
+        1 => words += " 1 value lies outside its own interval, which is biased there.",
+        some => {
+            let some = count(some as u64);
+            words +=
+                &format!(" {some} values lie outside their intervals, which are biased there.");
+        }
+    }
+    words
+}
+
+fn table_row(row: &Row, columns: &Columns) -> String {
     let value = &row.value;
     let interval = match number::interval(value) {
         Some(interval) => format!(
@@ -212,19 +255,12 @@ fn table_row(row: &Row) -> String {
         ),
         None => number_cell("exact", 0.0),
     };
-    let undefined = match value.undefined() {
-        0 => number_cell("", 0.0),
-        some => format!(
-            "<td class=\"number undefined\" data-value=\"{some}\">{}</td>",
-            count(some as u64)
-        ),
-    };
     let access = row.access.map_or("", |access| access.title());
     // Levels sort by how much they read, not by their names.
     let rank = row.access.map_or(-1, |access| access as i32);
-    format!(
+    let mut cells = format!(
         "<tr><td>{}</td><td data-value=\"{rank}\">{access}</td><td>{}</td><td>{}</td><td>{}</td>\
-         {}{interval}<td>{}</td>{}{undefined}{}",
+         {}{interval}<td>{}</td>{}",
         escape(&row.method),
         escape(&row.metric),
         escape(&row.truth),
@@ -232,19 +268,46 @@ fn table_row(row: &Row) -> String {
         number_cell(&number::point(value), value.point()),
         escape(&row.unit),
         number_cell(&count(value.n() as u64), value.n() as f64),
-        number_cell(&count(row.settings_tried as u64), row.settings_tried as f64),
-    )
+    );
+    if columns.undefined {
+        cells += &match value.undefined() {
+            0 => number_cell("", 0.0),
+            some => format!(
+                "<td class=\"number undefined\" data-value=\"{some}\">{}</td>",
+                count(some as u64)
+            ),
+        };
+    }
+    if columns.settings_tried {
+        let tried = row.settings_tried;
+        cells += &number_cell(&count(tried as u64), tried as f64);
+    }
+    if columns.data_and_model {
+        cells += &format!("<td>{}</td><td>{}</td>", escape(&row.dataset), escape(&row.model));
+    }
+    cells + "</tr>\n"
 }
 
-fn timings_table(timings: &[Timing]) -> String {
+fn timings_table(timings: &[Timing], whole: Option<f64>) -> String {
     if timings.is_empty() {
         return String::new();
     }
-    let mut body = "<p>Wall times of this one run on this one machine; they are never the same \
-                    twice.</p>\n<div class=\"wide\"><table class=\"sortable\">\n<thead><tr>\
-                    <th scope=\"col\">Stage</th><th scope=\"col\">Method</th>\
-                    <th scope=\"col\" class=\"number\">Time</th></tr></thead>\n<tbody>\n"
-        .to_owned();
+    let sum: f64 = timings.iter().map(|timing| timing.seconds).sum();
+    let mut body = format!(
+        "<p>Wall times on one machine; they are never the same twice. All stages together: {}.{}\
+         </p>\n<div class=\"wide\"><table class=\"sortable narrow\">\n<thead><tr>\
+         <th scope=\"col\">Stage</th><th scope=\"col\">Method</th>\
+         <th scope=\"col\" class=\"number\">Time</th></tr></thead>\n<tbody>\n",
+        number::seconds(sum),
+        match whole {
+            Some(whole) if whole < sum => format!(
+                " That is more than the {} of this run, so that stages ran side by side or were \
+                 kept from an earlier run.",
+                number::seconds(whole)
+            ),
+            _ => String::new(),
+        }
+    );
     for timing in timings {
         body += &format!(
             "<tr><td>{}</td><td>{}</td>{}</tr>\n",

@@ -13,6 +13,13 @@ pub(crate) const MISPAID_TOKENS: &str = "mispaid-tokens";
 /// Metric of the share of tokens paid to the wrong contributor.
 pub(crate) const MISPAID_SHARE: &str = "mispaid-share";
 
+/// Metric of what scores of an arbitrary scale are multiplied by before they pay.
+pub(crate) const CALIBRATION_FACTOR: &str = "calibration-factor";
+/// Metric of the deviation of an effect that is nothing.
+pub(crate) const NOISE_FLOOR: &str = "noise-floor";
+/// Metric of measured on predicted effects, of methods whose scores have a unit.
+const CALIBRATION_SLOPE: &str = "calibration-slope";
+
 /// What must agree for two numbers of one metric to be compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Setting {
@@ -107,6 +114,12 @@ pub(crate) fn methods(record: &Record) -> Vec<(String, Option<AccessLevel>)> {
 pub(crate) fn value(record: &Record, method: &str, metric: &str) -> Option<Estimate> {
     let matches = |row: &&Row| row.method == method && row.metric == metric;
     record.rows.iter().find(matches).map(|row| row.value)
+}
+
+/// Whether the scores of a method are in the unit of the utility: only their size can be compared
+/// with measured effects, so only they have a slope of calibration.
+pub(crate) fn has_unit(record: &Record, method: &str) -> bool {
+    value(record, method, CALIBRATION_SLOPE).is_some()
 }
 
 /// Nominal coverages of the intervals of a record, as words for captions.

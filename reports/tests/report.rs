@@ -4,7 +4,7 @@ mod common;
 
 use std::path::Path;
 
-use attribench_core::{AccessLevel, Estimate, Payout, Record, Verdict};
+use attribench_core::{AccessLevel, Estimate, Payout, Record, Row, Verdict};
 use attribench_reports::{
     ReportError, RunFacts, answers, draw_figures, read_facts, read_tables, summary_table,
     write_facts, write_page, write_tables,
@@ -104,9 +104,9 @@ fn the_same_record_gives_the_same_bytes() {
     let expected = [
         "accuracy-cost.png",
         "accuracy-cost.svg",
+        "effects-leave-one-out.png",
+        "effects-leave-one-out.svg",
         "effects.parquet",
-        "effects.png",
-        "effects.svg",
         "mispaid-tokens.png",
         "mispaid-tokens.svg",
         "payouts.parquet",
@@ -211,8 +211,8 @@ fn names_cannot_break_the_page() {
 fn answers_cite_the_rows() {
     let said = answers(&common::record()).join("\n");
     for cited in [
-        "The best retrofit method is adam-influence (reads: optimiser states), \
-         with LDS 0.402 [0.368, 0.436]",
+        "The best retrofit method, one that needs no full trace, is adam-influence \
+         (optimiser states), with LDS 0.402 [0.368, 0.436]",
         // 0.402 / 0.881.
         "45.6\u{a0}% of the noise ceiling 0.881 [0.869, 0.893]",
         // 0.742 - 0.402.
@@ -224,14 +224,110 @@ fn answers_cite_the_rows() {
         "checkpoints nothing over ek-fac",
         "optimiser states +0.0140 over ek-fac (their intervals overlap)",
         // 0.02 + 0.3 (1 - 0.742), in percent.
-        "least by metagradient, 9.7\u{a0}% [7.7, 11.7]",
-        "Tokens mispaid (truth exact-shapley, by contributor): least by metagradient, \
-         97,400 [77,400, 117,400]",
-        "Under rule proportional (exact by exact-shapley)",
+        "Tokens mispaid (truth exact-shapley, by contributor): least by metagradient \
+         (full trace), 97,400 [77,400, 117,400] (9.7\u{a0}% [7.7, 11.7])",
+        "least by a retrofit method: adam-influence (optimiser states), 199,400",
+        "Of the methods that pay, metagradient is the most accurate by LDS; of the others, none \
+         mispay fewer",
+        "Under rule proportional, with exact payouts by exact-shapley, Radio Ljubljana loses most \
+         to influence-cg, the least mispaying retrofit method: 74,788 tokens instead of 121,300 \
+         (46,512 too little); of all methods, Public library of Aalst loses most to",
+        "Not told apart from chance by LDS, with zero in the interval: random.",
+        "all 12 intervals lie above zero",
         "7 of lds",
     ] {
         assert!(said.contains(cited), "no answer says `{cited}` in\n{said}");
     }
+    assert!(!said.contains("black-box method"), "none beats what reads more:\n{said}");
+}
+
+/// Gives the first row of a metric and a method another value.
+fn set(record: &mut Record, metric: &str, method: &str, point: f64) {
+    let matches = |row: &&mut Row| row.metric == metric && row.method == method;
+    let row = record.rows.iter_mut().find(matches).expect("the fixture has the row");
+    row.value = Estimate::new(point, point - 0.03, point + 0.03, 0.95, 50, 0);
+}
+
+#[test]
+fn a_gap_that_is_none_is_called_none() {
+    let mut record = common::record();
+    // More than every method but metagradient; then more than that one too.
+    set(&mut record, "lds", "embedding-cosine", 0.5);
+    let said = answers(&record).join("\n");
+    let beaten = "The black-box method embedding-cosine is more accurate than 9 of 10 methods \
+                  that read more: grad-dot,";
+    assert!(said.contains(beaten), "{said}");
+    // In-run Shapley's 0.481 +- 0.037 overlaps with 0.5 +- 0.03.
+    assert!(said.contains("(the intervals of 8 of 9 are apart)"), "{said}");
+    set(&mut record, "lds", "embedding-cosine", 0.8);
+    let said = answers(&record).join("\n");
+    for cited in [
+        "metagradient reaches 0.742 [0.714, 0.770], 0.0580 less: no retrofit gap was found \
+         (their intervals overlap)",
+        "is more accurate than all 10 methods that read more",
+        "No further level of access buys accuracy over embedding-cosine.",
+        "Of the methods that pay, embedding-cosine is the most accurate by LDS; of the others, 10 \
+         of 11 mispay fewer tokens.",
+    ] {
+        assert!(said.contains(cited), "no answer says `{cited}` in\n{said}");
+    }
+    record.rows.retain(|row| row.access != Some(AccessLevel::FullTrace));
+    let said = answers(&record).join("\n");
+    assert!(said.contains("so the retrofit gap is not known"), "{said}");
+}
+
+#[test]
+fn what_cannot_be_told_or_paid_is_said() {
+    let mut record = common::record();
+    for row in record.rows.iter_mut().filter(|row| row.metric == "contributor-spearman") {
+        row.metric = "loo-spearman".into();
+        row.value = Estimate::new(0.01, -0.02, 0.04, 0.95, 60, 0);
+    }
+    for (method, factor) in [("random", -0.02), ("grad-cosine", 3.2)] {
+        record.rows.push(common::cost_row(method, "calibration-factor", factor));
+    }
+    let mut floor = common::cost_row("run", "noise-floor", 0.0);
+    (floor.value, floor.unit) = (Estimate::new(0.087, 0.069, 0.108, 0.95, 60, 0), "nats".into());
+    record.rows.push(floor);
+    let said = answers(&record).join("\n");
+    for cited in [
+        "no interval of 12 lies above zero, so no method is told from chance",
+        "a factor fitted to measured effects: grad-cosine (3.20).",
+        "Nothing is paid by scores whose calibration factor is not positive: random (-0.0200).",
+        "Noise floor: runs that differ by rounding alone deviate by 0.087 [0.069, 0.108] nats",
+    ] {
+        assert!(said.contains(cited), "no answer says `{cited}` in\n{said}");
+    }
+}
+
+#[test]
+fn the_table_has_only_columns_that_tell_something() {
+    let mut record = common::record();
+    let page = page_of(&record, &common::facts());
+    let heading = |words: &str| format!("<th scope=\"col\" class=\"number\">{words}</th>");
+    assert!(page.contains(&heading("Undefined")) && page.contains(&heading("Settings")));
+    record.rows.retain(|row| row.value.undefined() == 0);
+    for row in &mut record.rows {
+        row.settings_tried = 1;
+    }
+    record.rows[0].value = Estimate::new(0.09, 0.1, 0.2, 0.95, 60, 0);
+    let page = page_of(&record, &common::facts());
+    assert!(!page.contains(&heading("Undefined")) && !page.contains(&heading("Settings")));
+    for words in [
+        "No value was undefined. One setting of each method was tried.",
+        "1 value lies outside its own interval",
+    ] {
+        assert!(page.contains(words), "the page lacks `{words}`");
+    }
+}
+
+#[test]
+fn stages_that_took_longer_than_the_run_are_explained() {
+    let mut run = common::facts();
+    assert!(page_of(&common::record(), &run).contains("All stages together: "));
+    run.seconds = Some(1.5);
+    let page = page_of(&common::record(), &run);
+    assert!(page.contains("more than the 1.50 s of this run"), "no word about kept stages");
 }
 
 #[test]
@@ -241,7 +337,7 @@ fn numbers_follow_the_rows() {
         row.value = Estimate::new(0.611, 0.6, 0.622, 0.95, 10, 0);
     }
     let said = answers(&record).join("\n");
-    assert!(said.contains("The best retrofit method is trak"), "{said}");
+    assert!(said.contains("one that needs no full trace, is trak "), "{said}");
     assert!(said.contains("0.611 [0.600, 0.622]"), "{said}");
 }
 
@@ -275,8 +371,8 @@ fn odd_records_are_drawn_all_the_same() {
         (payout.exact, payout.estimated) = (0, 0);
     }
     let page = page_of(&record, &common::facts());
-    assert!(page.contains("1 pairs hold a value that is not finite"));
-    assert!(page.contains("nothing to pay") && page.contains("no slope: constant"));
+    assert!(page.contains("1 pair holds a value that is not finite"));
+    assert!(page.contains("nothing to pay") && page.contains("no fit: constant"));
 }
 
 #[test]

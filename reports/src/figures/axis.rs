@@ -6,6 +6,8 @@ use crate::number::tick;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Linear,
+    /// Places go with the square root of values, none of which is negative.
+    Root,
     Logarithmic,
 }
 
@@ -37,6 +39,16 @@ impl Axis {
         Self { kind: Kind::Linear, low: 0.0, high, from, to }
     }
 
+    /// An axis from zero on that gives small values more room than large ones.
+    pub(crate) fn root_from_zero(
+        values: impl IntoIterator<Item = f64>,
+        from: f64,
+        to: f64,
+    ) -> Self {
+        let linear = Self::from_zero(values, from, to);
+        Self { kind: Kind::Root, low: 0.0, high: linear.high.sqrt(), ..linear }
+    }
+
     /// A logarithmic axis over the positive values.
     pub(crate) fn logarithmic(values: impl IntoIterator<Item = f64>, from: f64, to: f64) -> Self {
         let positive = values.into_iter().filter(|&value| value > 0.0);
@@ -54,15 +66,23 @@ impl Axis {
     pub(crate) fn place(&self, value: f64) -> f64 {
         let value = match self.kind {
             Kind::Linear => value,
+            Kind::Root => value.max(0.0).sqrt(),
             Kind::Logarithmic => value.log10(),
         };
         self.from + (value - self.low) / (self.high - self.low) * (self.to - self.from)
+    }
+
+    /// Whether a value lies between the ends.
+    pub(crate) fn holds(&self, value: f64) -> bool {
+        let (low, high) = self.ends();
+        (low..=high).contains(&value)
     }
 
     /// Both ends, as values.
     pub(crate) fn ends(&self) -> (f64, f64) {
         match self.kind {
             Kind::Linear => (self.low, self.high),
+            Kind::Root => (self.low * self.low, self.high * self.high),
             Kind::Logarithmic => (10f64.powf(self.low), 10f64.powf(self.high)),
         }
     }
@@ -76,6 +96,7 @@ impl Axis {
     pub(crate) fn ticks(&self, most: usize) -> Vec<(f64, String)> {
         match self.kind {
             Kind::Linear => self.linear_ticks(most),
+            Kind::Root => self.root_ticks(most),
             Kind::Logarithmic => self.logarithmic_ticks(most),
         }
     }
@@ -95,6 +116,24 @@ impl Axis {
             .collect()
     }
 
+    /// Zero, and round values from the largest down that keep their distance.
+    fn root_ticks(&self, most: usize) -> Vec<(f64, String)> {
+        let apart = (self.high - self.low) / (most + 1) as f64;
+        let last = (self.high * self.high).log10().floor() as i32;
+        let round = (last - 3..=last)
+            .rev()
+            .flat_map(|power| [5.0, 2.0, 1.0].map(|multiple| multiple * 10f64.powi(power)));
+        let mut ticks: Vec<f64> = Vec::new();
+        for value in round.filter(|value| value.sqrt() <= self.high) {
+            let before = ticks.last().map_or(f64::INFINITY, |before| before.sqrt());
+            if before - value.sqrt() >= apart && value.sqrt() >= apart {
+                ticks.push(value);
+            }
+        }
+        ticks.push(0.0);
+        ticks.into_iter().rev().map(|value| (value, tick(value, value))).collect()
+    }
+
     fn logarithmic_ticks(&self, most: usize) -> Vec<(f64, String)> {
         let decades = (self.high - self.low).max(1.0);
         let multiples: &[f64] =
@@ -110,6 +149,28 @@ impl Axis {
     }
 }
 
+/// Share of the values that an axis shows in any case.
+const SHOWN: f64 = 0.99;
+/// How much the remaining values may stretch an axis before it is cut.
+const MOST_STRETCH: f64 = 3.0;
+
+/// The ends of the values to show: of all, or, where outliers would stretch them more than
+/// threefold, of the shortest range that holds at least 99 % of them.
+pub(crate) fn drawn_range(mut values: Vec<f64>) -> [f64; 2] {
+    values.retain(|value| value.is_finite());
+    values.sort_by(f64::total_cmp);
+    let (Some(&low), Some(&high)) = (values.first(), values.last()) else { return [0.0, 1.0] };
+    let shown = (values.len() as f64 * SHOWN).ceil() as usize;
+    let shortest = values
+        .windows(shown)
+        .map(|window| [window[0], window[shown - 1]])
+        .min_by(|one, other| (one[1] - one[0]).total_cmp(&(other[1] - other[0])));
+    match shortest {
+        Some([from, to]) if to > from && high - low > MOST_STRETCH * (to - from) => [from, to],
+        _ => [low, high],
+    }
+}
+
 /// The least and the largest finite value.
 fn extent(values: impl IntoIterator<Item = f64>) -> Option<(f64, f64)> {
     values.into_iter().filter(|value| value.is_finite()).fold(None, |extent, value| match extent {
@@ -120,16 +181,36 @@ fn extent(values: impl IntoIterator<Item = f64>) -> Option<(f64, f64)> {
 
 #[cfg(test)]
 mod tests {
-    use super::Axis;
+    use super::{Axis, drawn_range};
 
     #[test]
     fn ticks_are_round_and_inside() {
         let axis = Axis::linear([0.0, 0.87], 0.0, 100.0);
         let ticks: Vec<String> = axis.ticks(5).into_iter().map(|(_, label)| label).collect();
         assert_eq!(ticks, ["0", "0.2", "0.4", "0.6", "0.8"]);
+        let axis = Axis::root_from_zero([680_000.0], 0.0, 150.0);
+        let ticks: Vec<String> = axis.ticks(3).into_iter().map(|(_, label)| label).collect();
+        assert_eq!(ticks, ["0", "50k", "200k", "500k"]);
+        assert!((axis.place(170_000.0) * 2.0 - axis.place(680_000.0)).abs() < 1e-9);
         let axis = Axis::logarithmic([3.0, 40_000.0], 0.0, 100.0);
         let ticks: Vec<String> = axis.ticks(8).into_iter().map(|(_, label)| label).collect();
         assert_eq!(ticks, ["10", "100", "1,000", "10k"]);
+    }
+
+    #[test]
+    fn few_outliers_are_cut_and_many_are_not() {
+        let range = |outliers: usize, size: f64| {
+            let bulk = (0..1000).map(|step| f64::from(step) / 999.0);
+            drawn_range(bulk.chain(vec![size; outliers]).collect())
+        };
+        assert_eq!(range(10, 100.0), [0.0, 1.0]);
+        assert_eq!(range(10, 2.5), [0.0, 2.5], "less than threefold");
+        assert_eq!(range(20, 100.0), [0.0, 100.0], "more than a few");
+        assert_eq!(drawn_range(vec![f64::NAN]), [0.0, 1.0]);
+        // No range can be cut to nothing.
+        let mut constant = vec![0.0; 999];
+        constant.push(1.0);
+        assert_eq!(drawn_range(constant), [0.0, 1.0]);
     }
 
     #[test]

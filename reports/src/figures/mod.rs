@@ -17,7 +17,7 @@ use attribench_core::{AccessLevel, Record, Timing};
 use crate::error::{make_folder, write_file};
 use crate::{ReportError, RunFacts};
 use drawing::{Anchor, Drawing, Place, Type};
-pub(crate) use payouts::{Scheme, schemes};
+pub(crate) use payouts::{Paid, Scheme, schemes};
 
 /// Left and right margin of every figure.
 const MARGIN: f64 = 18.0;
@@ -100,11 +100,8 @@ impl Figure {
 
 /// All figures of a record, in the order of the page. A figure whose metrics are absent says so.
 pub fn draw_figures(record: &Record, run: &RunFacts, timings: &[Timing]) -> Vec<Figure> {
-    let mut figures = vec![
-        retrofit_gap::figure(record),
-        cost::figure(record, run, timings),
-        effects::figure(record),
-    ];
+    let mut figures = vec![retrofit_gap::figure(record), cost::figure(record, run, timings)];
+    figures.extend(effects::figures(record));
     figures.extend(payouts::figures(record));
     figures.push(mispaid::figure(record));
     figures

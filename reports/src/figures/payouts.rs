@@ -17,6 +17,8 @@ const PLOT: f64 = 150.0;
 const BETWEEN: f64 = 27.0;
 const ROW: f64 = 21.0;
 const NAME_WIDTH: f64 = 170.0;
+/// A largest payout of so many median ones leaves too little room for all others.
+const SKEWED: u64 = 8;
 
 /// The payouts of one method under one rule.
 pub(crate) struct Paid<'a> {
@@ -114,11 +116,16 @@ fn figure(name: &str, scheme: &Scheme<'_>) -> Figure {
     } else {
         String::new()
     };
+    let scale = if is_skewed(&shown, &people) {
+        " Axes are of square roots, because few contributors are paid far more than all others."
+    } else {
+        ""
+    };
     let caption = format!(
         "Rule {}, exact scores from {}. For each contributor, the upright tick is the payout by \
          exact scores and the mark the payout by a method's scores; the line between them is the \
          error, vermillion where the contributor is paid too little. The percentage above a \
-         panel is the share of all tokens that goes to the wrong contributor.{methods}{cut}",
+         panel is the share of all tokens that goes to the wrong contributor.{scale}{methods}{cut}",
         scheme.rule, scheme.reference
     );
     let title = format!("{TITLE}: rule {}", scheme.rule);
@@ -161,6 +168,24 @@ fn listed<'a>(shown: &[&Paid<'a>]) -> Vec<&'a str> {
     people
 }
 
+/// Larger of exact and estimated payout for each method and person, smallest first.
+fn amounts(shown: &[&Paid<'_>], people: &[&str]) -> Vec<u64> {
+    let mut amounts: Vec<u64> = shown
+        .iter()
+        .flat_map(|paid| &paid.payouts)
+        .filter(|payout| people.contains(&payout.contributor.as_str()))
+        .map(|payout| payout.exact.max(payout.estimated))
+        .collect();
+    amounts.sort_unstable();
+    amounts
+}
+
+fn is_skewed(shown: &[&Paid<'_>], people: &[&str]) -> bool {
+    let amounts = amounts(shown, people);
+    let median = amounts.get(amounts.len() / 2).copied().unwrap_or(0);
+    amounts.last().is_some_and(|&largest| largest > median.saturating_mul(SKEWED))
+}
+
 fn draw(title: &str, shown: &[&Paid<'_>], people: &[&str]) -> Drawing {
     let style = Type::new(SMALL).anchored(Anchor::End);
     let names: Vec<String> = people.iter().map(|person| style.fitted(person, NAME_WIDTH)).collect();
@@ -181,16 +206,17 @@ fn draw(title: &str, shown: &[&Paid<'_>], people: &[&str]) -> Drawing {
         }
         drawing.text((left - 10.0, y), name.as_str(), style);
     }
-    let amounts = shown.iter().flat_map(|paid| &paid.payouts);
-    let largest = amounts
-        .filter(|payout| people.contains(&payout.contributor.as_str()))
-        .map(|payout| payout.exact.max(payout.estimated))
-        .max()
-        .unwrap_or(0);
+    let largest = amounts(shown, people).last().map_or(0.0, |&amount| amount as f64);
+    let skewed = is_skewed(shown, people);
     for (index, paid) in shown.iter().enumerate() {
         let start = left + index as f64 * (PLOT + BETWEEN);
-        let axis = Axis::from_zero([largest as f64], start, start + PLOT);
-        horizontal_axis(&mut drawing, &axis, top, bottom, "payout (tokens)");
+        let (axis, axis_title) = if skewed {
+            let axis = Axis::root_from_zero([largest], start, start + PLOT);
+            (axis, "tokens (square root)")
+        } else {
+            (Axis::from_zero([largest], start, start + PLOT), "payout (tokens)")
+        };
+        horizontal_axis(&mut drawing, &axis, top, bottom, axis_title);
         panel_heading(&mut drawing, paid, start, top);
         draw_people(&mut drawing, paid, people, &axis, top);
     }
@@ -254,6 +280,26 @@ mod tests {
         // (30 + 20 + 10) / 2 of 100.
         assert_eq!(schemes[0].methods[0].mispaid(), 30);
         assert_eq!(schemes[0].methods[0].share(), Some(0.3));
+    }
+
+    #[test]
+    fn an_axis_of_roots_is_for_skewed_payouts_and_says_so() {
+        let payout = |exact| Payout {
+            method: "m".into(),
+            access: AccessLevel::BlackBox,
+            rule: "r".into(),
+            reference: "loo".into(),
+            contributor: format!("paid {exact}"),
+            examples: 1,
+            exact,
+            estimated: exact,
+        };
+        let caption = |amounts: &[u64]| {
+            let payouts = amounts.iter().copied().map(payout).collect();
+            figures(&Record { payouts, ..Record::default() })[0].caption.clone()
+        };
+        assert!(caption(&[10, 12, 900]).contains("square roots"));
+        assert!(!caption(&[10, 12, 90]).contains("square roots"));
     }
 
     #[test]
