@@ -21,7 +21,8 @@
 //!
 //! # Differs from the paper
 //! The paper raises an example's weight and reports the change of the query's loss; the score
-//! here is minus that, times `1/n`, in the unit of the utility. Damping and regulariser are explicit.
+//! here is minus that, times `1/n`, in the unit of the utility. Damping and regulariser are
+//! explicit.
 //!
 //! # Example
 //! ```

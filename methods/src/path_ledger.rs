@@ -7,13 +7,14 @@
 //! `u_t = eta_t a_t + mu u_{t+1}`; then the occurrence of example `i` at step `t` is credited with
 //! `-(1 / B) w_i (g_i(theta_t) . u_t)`, and weight decay `gamma` with `-gamma (theta_t . u_t)`.
 //! A step along which the utility bends too much for `K` nodes is cut into equal pieces with `K`
-//! nodes each. What the nodes still miss is posted to a rounding account, so that examples, decay and rounding sum to
+//! nodes each. What the nodes still miss is posted to a rounding account, so that examples, decay
+//! and rounding sum to
 //! `f_q(theta_T) - f_q(theta_0)`. A rounding account above 1e-9 (in `f32`: 1e-4) of `max(1, |f_q|)`
 //! is an error.
 //!
 //! # Reads
-//! The full trace, replayed once. `K` gradients for each query and step, more for the steps that are
-//! cut; with momentum, the replay runs backwards.
+//! The full trace, replayed once. `K` gradients for each query and step, more for the steps that
+//! are cut; with momentum, the replay runs backwards.
 //!
 //! # Shapes
 //! As `in-run-shapley`: `(B, d_l) x (d_l, q) -> (B, q)` twice a layer, node and step, or tails

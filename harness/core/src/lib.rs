@@ -1,8 +1,8 @@
 //! The contract between training runs and attribution methods.
 //!
 //! A training run is a deterministic function of data weights. A [`Method`] sees a run through a
-//! [`View`] of its own [`AccessLevel`] and returns [`Scores`]; nothing here knows a truth, a metric,
-//! a file or a clock.
+//! [`View`] of its own [`AccessLevel`] and returns [`Scores`]; nothing here knows a truth, a
+//! metric, a file or a clock.
 
 mod access;
 mod estimate;

@@ -64,7 +64,8 @@ impl Layout {
     }
 }
 
-/// Inputs and output gradients of one layer, a row an example: `dW_i = delta_i a_i^T`, `db_i = delta_i`.
+/// Inputs and output gradients of one layer, a row an example: `dW_i = delta_i a_i^T`, `db_i =
+/// delta_i`.
 #[derive(Clone, Debug)]
 pub struct LayerCapture<T> {
     /// Inputs `a`, `(n, inputs)`.
@@ -159,8 +160,9 @@ pub trait Model<T: Real>: Send + Sync {
     /// `m` copies of the model that train side by side, for batches of at most `batch` examples.
     fn stack(&self, width: usize, batch: usize) -> Box<dyn Stack<T>>;
 
-    /// How many models of this shape train best together: as many as leave parameters and momenta in
-    /// a core's own cache. A function of the model alone, so that results never depend on a machine.
+    /// How many models of this shape train best together: as many as leave parameters and momenta
+    /// in a core's own cache. A function of the model alone, so that results never depend on a
+    /// machine.
     fn stack_width(&self) -> usize;
 }
 

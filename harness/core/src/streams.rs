@@ -4,7 +4,8 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use sha2::{Digest, Sha256};
 
-/// The stream of random numbers called `name` (and `index`, an epoch or a repeat) under a root seed.
+/// The stream of random numbers called `name` (and `index`, an epoch or a repeat) under a root
+/// seed.
 ///
 /// The key is `SHA-256(seed || len(name) || name || index)`: streams are independent of each other
 /// and of the order in which they are asked for.

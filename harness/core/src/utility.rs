@@ -27,10 +27,9 @@ pub enum Quantity {
 }
 
 impl Quantity {
-    /// The factor `s` with `grad quantity = s * grad loss`, given the probability of the label.
-    ///
-    /// For the margin `m = log(p / (1 - p))` and the loss `l = -log p`:
-    /// `dm/dp = 1 / (p (1 - p))` and `dl/dp = -1 / p`, so `grad(-m) = grad l / (1 - p)`.
+    /// Whether this is minus the margin `m = log(p / (1 - p))`, the one quantity whose gradient is
+    /// not that of the loss: `dm/dp = 1 / (p (1 - p))` and `dl/dp = -1 / p` for `l = -log p`, so
+    /// `grad(-m) = grad l / (1 - p)`.
     pub fn is_margin(self) -> bool {
         self == Self::NegativeUtility(Utility::Margin)
     }

@@ -4,6 +4,9 @@ use attribench_core::{Estimate, Row, Verdict};
 
 /// What may be asked for in a condition, with one line each.
 pub const METRICS: &[(&str, &str)] = &[
+    ("account-gain", "what a ledger has to explain, mean over queries"),
+    ("account-rounding", "what closes a ledger, mean over queries"),
+    ("account-weight-decay", "what weight decay moved, mean over queries"),
     ("calibration-factor", "what scores of arbitrary scale are multiplied by before they pay"),
     ("calibration-r2", "variance of true removal effects explained by predicted ones as they are"),
     ("calibration-slope", "slope of true on predicted removal effects; ideal 1"),
@@ -16,6 +19,9 @@ pub const METRICS: &[(&str, &str)] = &[
     ("largest-underpayment", "tokens missing to the contributor who is underpaid most"),
     ("lds", "linear datamodelling score: rank correlation with subset retraining"),
     ("lds-ceiling", "what a perfect score could reach, given the noise of the truth"),
+    ("lds-p10", "LDS that a tenth of the queries stay below"),
+    ("lds-p50", "median LDS over queries"),
+    ("lds-p90", "LDS that a tenth of the queries exceed"),
     ("ledger-residual", "largest rounding account of a ledger, relative to the gain"),
     ("loo-pearson", "Pearson correlation with leaving each example out"),
     ("loo-spearman", "rank correlation with leaving each example out"),

@@ -47,7 +47,8 @@ impl NoiseFloor {
         Self { utilities }
     }
 
-    /// Standard deviation of an effect that is nothing: of the difference of two such runs, by query.
+    /// Standard deviation of an effect that is nothing: of the difference of two such runs, by
+    /// query.
     fn of_effects(&self, queries: usize) -> Array1<f64> {
         let utilities = self.utilities.slice(s![.., ..queries]);
         utilities.std_axis(Axis(0), 1.0) * 2f64.sqrt()
@@ -484,7 +485,7 @@ impl<'a> Maker<'a> {
         let tuning = self.plan().tuning_queries.as_ref().map_or(0, |set| set.len());
         // Contributors first: the factor is for their payouts.
         let Some(truth) = self.measurement.truths.removals.last() else { return Ok(None) };
-        if tuning == 0 {
+        if tuning < 2 {
             return Ok(None);
         }
         let columns = s![.., queries..queries + tuning];
@@ -492,12 +493,25 @@ impl<'a> Maker<'a> {
         let predicted = group_sums(scores.slice(columns), &truth.groups);
         let measured = truth.mean_effects();
         let measured = measured.slice(columns);
-        let product: f64 = predicted.iter().zip(&measured).map(|(p, m)| p * m).sum();
-        let square: f64 = predicted.iter().map(|p| p * p).sum();
-        let factor = product / square;
-        if factor.is_finite() {
-            let place = place(truth.id, "calibration-factor", "contributor", "ratio");
-            self.push_method(method, place, Estimate::exact(factor));
+        let factor = least_squares_factor(predicted.view(), measured);
+        // Every tuning query left out in its turn; the factor's deviation follows (Tukey 1958).
+        let without = |query: usize| -> f64 {
+            let others: Vec<usize> = (0..tuning).filter(|&other| other != query).collect();
+            least_squares_factor(
+                predicted.select(Axis(1), &others).view(),
+                measured.select(Axis(1), &others).view(),
+            )
+        };
+        let jackknife: Vec<f64> = (0..tuning).map(without).collect();
+        if factor.is_finite() && jackknife.iter().all(|factor| factor.is_finite()) {
+            let mean = jackknife.iter().sum::<f64>() / tuning as f64;
+            let square: f64 = jackknife.iter().map(|factor| (factor - mean).powi(2)).sum();
+            let reach = NORMAL_QUANTILE * (square * (tuning - 1) as f64 / tuning as f64).sqrt();
+            let interval = (factor - reach, factor + reach);
+            let value = Estimate::new(factor, interval.0, interval.1, LEVEL, tuning, 0);
+            let grain = if truth.id == "leave-one-out" { "example" } else { "contributor" };
+            let place = place(truth.id, "calibration-factor", grain, "ratio");
+            self.push_method(method, place, value);
         }
         Ok((factor.is_finite() && factor > 0.0).then_some(factor))
     }
@@ -589,9 +603,19 @@ impl<'a> Maker<'a> {
     }
 }
 
-/// Resampled streams that are settled for the interval of a payout error: each is a whole run of the
-/// books, so fewer than for a correlation.
+/// Resampled streams that are settled for the interval of a payout error: each is a whole run of
+/// the books, so fewer than for a correlation.
 const PAYOUT_DRAWS: usize = 400;
+
+/// Two-sided 95 % quantile of the normal distribution.
+const NORMAL_QUANTILE: f64 = 1.959_963_984_540_054;
+
+/// `sum(y x) / sum(x x)`: what predictions `x` must be multiplied by to meet measurements `y` best.
+fn least_squares_factor(predicted: ArrayView2<'_, f64>, measured: ArrayView2<'_, f64>) -> f64 {
+    let product: f64 = predicted.iter().zip(&measured).map(|(p, m)| p * m).sum();
+    let square: f64 = predicted.iter().map(|p| p * p).sum();
+    product / square
+}
 
 /// Sums of rows: `(n, q)` and groups of rows -> `(groups, q)`.
 fn group_sums(scores: ArrayView2<'_, f64>, groups: &[Vec<usize>]) -> Array2<f64> {
@@ -608,13 +632,21 @@ fn group_sums(scores: ArrayView2<'_, f64>, groups: &[Vec<usize>]) -> Array2<f64>
 mod tests {
     use ndarray::array;
 
-    use super::{NoiseFloor, group_sums};
+    use super::{NoiseFloor, group_sums, least_squares_factor};
 
     #[test]
     fn groups_are_summed() {
         let scores = array![[1.0, 2.0], [10.0, 20.0], [100.0, 200.0]];
         let sums = group_sums(scores.view(), &[vec![0, 2], vec![1], vec![]]);
         assert_eq!(sums, array![[101.0, 202.0], [10.0, 20.0], [0.0, 0.0]]);
+    }
+
+    #[test]
+    fn factors_by_hand() {
+        // (1 * 2 + 2 * 4 + 3 * 9) / (1 + 4 + 9) = 37 / 14
+        let (predicted, measured) = (array![[1.0, 2.0, 3.0]], array![[2.0, 4.0, 9.0]]);
+        let factor = least_squares_factor(predicted.view(), measured.view());
+        assert!((factor - 37.0 / 14.0).abs() < 1e-15);
     }
 
     #[test]

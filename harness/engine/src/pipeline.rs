@@ -112,7 +112,7 @@ fn run_in<T: FitReal>(
     let measured =
         truths::measure(&spec.truths.value, &plan.train, spec.seed, &retrainer, progress)?;
     clock.lap("retrain for truths");
-    let floor = noise_floor(&run, &queries, &recipe_key, store)?;
+    let floor = noise_floor(&run, &queries, &Key::of("floor", &spec.seed, &[&recipe_key]), store)?;
     clock.lap("noise floor");
 
     progress.begin("scoring", plan.methods.len());
@@ -203,13 +203,11 @@ const PERTURBED_RUNS: usize = 4;
 fn noise_floor<T: FitReal>(
     run: &TrainedRun<'_, T>,
     queries: &Queries<T>,
-    recipe_key: &Key,
+    key: &Key,
     store: &Store,
 ) -> Result<NoiseFloor, StoreError> {
     let trainer = run.trainer();
-    // The initial parameters follow from the seed, which the order shows as well.
-    let key = Key::of("noise-floor", &trainer.order().batches()[0], &[recipe_key]);
-    if let Some(found) = store.read("noise-floor", &key)? {
+    if let Some(found) = store.read("noise-floor", key)? {
         return Ok(NoiseFloor::new(found.into_iter().next().expect("one matrix").1));
     }
     let mut utilities = Array2::zeros((PERTURBED_RUNS + 1, queries.examples.len()));
@@ -227,7 +225,7 @@ fn noise_floor<T: FitReal>(
         let found = trainer.model().utilities(&theta, &queries.examples, queries.utility);
         utilities.row_mut(perturbed).assign(&ndarray::ArrayView1::from(&found));
     }
-    store.write("noise-floor", &key, &[("utilities", utilities.view())])?;
+    store.write("noise-floor", key, &[("utilities", utilities.view())])?;
     Ok(NoiseFloor::new(utilities))
 }
 

@@ -81,6 +81,7 @@ pub fn check(text: &str, registries: &Registries<'_>) -> Result<Plan, Vec<Diagno
     };
     let model = prepared.as_ref().and_then(|prepared| {
         check_data(&spec, &prepared.splits, &mut found);
+        check_flips(&spec, prepared, &mut found);
         plan_model(&spec, &prepared.splits, registries, &mut found)
     });
     match (prepared, model) {
@@ -283,8 +284,9 @@ fn check_money(
         let name = Spanned::new(&money.value.rule, money.referenced, money.defined);
         found.push(Diagnostic::unknown("payout rule", &name, rules.iter().map(|rule| rule.name)));
     }
-    if money.value.tokens == 0 {
-        found.push(Diagnostic::at(money, "`tokens` is 0").hint("put something into the pool"));
+    if money.value.tokens == 0 || money.value.tokens > MOST_TOKENS {
+        let message = format!("`tokens` is {}", money.value.tokens);
+        found.push(Diagnostic::at(money, message).hint("use 1 to 9,007,199,254,740,992 units"));
     }
     let reference = &money.value.reference;
     let removal_truth = spec.truths.value.leave_contributor_out;
@@ -315,6 +317,18 @@ fn check_data(spec: &Spec, splits: &Splits, found: &mut Vec<Diagnostic>) {
         );
         found.push(Diagnostic::at(&spec.training, message));
     }
+    if let Some(subsets) = spec.truths.value.subsets {
+        let size = truths::subset_size(&subsets, train.len());
+        if size == 0 || size == train.len() {
+            let message = format!(
+                "`fraction: {}` of {} training examples keeps {size}",
+                subsets.fraction,
+                train.len()
+            );
+            let hint = "keep at least one example and leave out at least one";
+            found.push(Diagnostic::at(&spec.truths, message).hint(hint));
+        }
+    }
     let is_regression = matches!(train.targets(), Targets::Values(_));
     if is_regression && spec.utility == Utility::Margin {
         let message = "`utility: margin` needs classes, and the target is a number";
@@ -333,6 +347,27 @@ fn check_data(spec: &Spec, splits: &Splits, found: &mut Vec<Diagnostic>) {
     }
 }
 
+/// Detection of flipped labels is measured with intervals, for which one of a kind is too few.
+fn check_flips(spec: &Spec, prepared: &Prepared, found: &mut Vec<Diagnostic>) {
+    let flipped = prepared.answer_key.flips().len();
+    let clean = prepared.splits.train().len() - flipped;
+    if flipped > 0 && (flipped < 2 || clean < 2) {
+        let message = format!("{flipped} labels are flipped and {clean} are not");
+        found.push(Diagnostic::at(&spec.data, message).hint("flip and leave at least two each"));
+    }
+}
+
+/// Units that a report can still write without rounding: `2^53`, the last integer that an `f64` and
+/// all below it represent.
+const MOST_TOKENS: u64 = 1 << 53;
+
+/// Memory of the program before it has done anything, measured with the smallest experiment: code,
+/// table library, embedded data.
+const PROGRAM_BYTES: u64 = 80 << 20;
+
+/// Memory of one predicted and measured effect, with its names and its place in a table.
+const EFFECT_BYTES: usize = 250;
+
 /// What a plan will cost, before any of it runs.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Forecast {
@@ -344,12 +379,13 @@ pub struct Forecast {
     pub parameters: usize,
     /// Seconds for all of them on one thread, from a measured step.
     pub training_seconds: f64,
-    /// Most bytes of arrays alive at one time.
+    /// Most bytes of memory in use at one time.
     pub bytes: u64,
 }
 
 impl Plan {
-    /// Key of code, data, model and recipe: all that a training depends on but its seed and weights.
+    /// Key of code, data, model and recipe: all that a training depends on but its seed and
+    /// weights.
     pub fn recipe_key(&self) -> Key {
         let mut content = Vec::new();
         for set in [Some(&self.train), Some(&self.queries), self.tuning_queries.as_ref()] {
@@ -406,9 +442,22 @@ impl Plan {
             .map(|method| method.method.working_bytes(n, queries, p, size_of::<T>()))
             .max()
             .unwrap_or(0);
-        let bytes = data + states + scores + methods.max(replay).max(stacks);
+        let pairs = self.removals() * self.queries.len() * self.methods.len();
+        let effects = (pairs * EFFECT_BYTES) as u64;
+        let work = methods.max(replay).max(stacks).max(effects);
+        let bytes = PROGRAM_BYTES + data + states + scores + work;
         let training_seconds = seconds * (trainings * steps) as f64;
         Forecast { trainings, steps, parameters: p, training_seconds, bytes }
+    }
+
+    /// Removals whose effects are kept, pair by pair, for the report.
+    fn removals(&self) -> usize {
+        let truths = &self.spec.truths.value;
+        let of = |removals: Option<crate::spec::Removals>, total: usize| {
+            removals.map_or(0, |removals| removals.count.unwrap_or(total).min(total))
+        };
+        of(truths.leave_one_out, self.train.len())
+            + of(truths.leave_contributor_out, self.train.contributors().len())
     }
 
     /// Seconds of one step of a stack, the least of several.

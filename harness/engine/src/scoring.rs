@@ -90,8 +90,11 @@ fn file(scored: &Scored, key: &Key, store: &Store) -> Result<(), StoreError> {
     ];
     // Counts stay far below 2^53, where f64 is exact.
     let counts: Vec<f64> = counts.iter().map(|&count| count as f64).collect();
-    let names: Vec<String> =
-        scored.accounts.iter().map(|(name, _)| format!("{ACCOUNT_PREFIX}{name}")).collect();
+    // The store sorts its matrices by name; the position keeps the method's own order.
+    let accounts = scored.accounts.iter().enumerate();
+    let names: Vec<String> = accounts
+        .map(|(position, (name, _))| format!("{ACCOUNT_PREFIX}{position:03}/{name}"))
+        .collect();
     let row = |values: &[f64]| Array2::from_shape_vec((1, values.len()), values.to_vec());
     let accounts: Vec<Array2<f64>> = scored
         .accounts
@@ -130,7 +133,7 @@ fn from_matrices(
         accounts: matrices
             .iter()
             .filter_map(|(name, values)| {
-                let name = name.strip_prefix(ACCOUNT_PREFIX)?;
+                let (_, name) = name.strip_prefix(ACCOUNT_PREFIX)?.split_once('/')?;
                 Some((name.to_owned(), values.iter().copied().collect()))
             })
             .collect(),

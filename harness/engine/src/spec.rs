@@ -210,7 +210,10 @@ impl<'de> Deserialize<'de> for Keys {
 }
 
 macro_rules! sections {
-    ($($(#[$doc:meta])* $field:ident, $wrapper:ident, $key:literal: $kind:ty $(= $default:expr)?;)*) => {
+    ($(
+        $(#[$doc:meta])*
+        $field:ident, $wrapper:ident, $key:literal: $kind:ty $(= $default:expr)?;
+    )*) => {
         /// An experiment: every name with the place where it stands.
         #[derive(Clone, Debug)]
         pub struct Spec {$($(#[$doc])* pub $field: $kind,)*}
@@ -238,7 +241,8 @@ macro_rules! sections {
                     return Err(diagnostics);
                 }
                 $(
-                    let $field: Option<$kind> = match serde_saphyr::from_str::<Only<$wrapper>>(text) {
+                    let found = serde_saphyr::from_str::<Only<$wrapper>>(text);
+                    let $field: Option<$kind> = match found {
                         Ok(Only(Some(section))) => Some(section.0),
                         Ok(Only(None)) => {
                             let default: Option<$kind> = None$(.or(Some($default)))?;

@@ -16,8 +16,8 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-/// Hash of a stage's name, specification and inputs, in hexadecimal. The first inputs of all are the
-/// data and the code.
+/// Hash of a stage's name, specification and inputs, in hexadecimal. The first inputs of all are
+/// the data and the code.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Key(String);
 
@@ -111,7 +111,8 @@ impl Store {
     /// Reads an entry; `None` when there is none.
     ///
     /// # Errors
-    /// When the file cannot be read or does not hold named matrices with the key that it is filed by.
+    /// When the file cannot be read or does not hold named matrices with the key that it is filed
+    /// by.
     pub fn read(&self, stage: &str, key: &Key) -> Result<Option<Vec<NamedMatrix>>, StoreError> {
         let path = self.path(stage, key);
         let bytes = match fs::read(&path) {

@@ -26,7 +26,8 @@ pub enum Schedule {
 
 /// Hyper-parameters of a run of stochastic gradient descent with momentum.
 ///
-/// `v <- mu v + (1/B) sum_i w_i g_i + gamma theta; theta <- theta - eta_t v`, `v_0 = 0`. The divisor
+/// `v <- mu v + (1/B) sum_i w_i g_i + gamma theta; theta <- theta - eta_t v`, `v_0 = 0`. The
+/// divisor
 /// `B` is a constant: an example is dropped by giving it the weight 0, never by re-batching.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]

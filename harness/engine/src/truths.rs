@@ -59,9 +59,14 @@ pub struct MeasuredTruths {
     pub removals: Vec<RemovalTruth>,
 }
 
-/// Subsets of exactly `round(fraction * n)` examples, from the stream `subsets` of the seed.
+/// Examples that a subset keeps, `round(fraction * n)`.
+pub fn subset_size(subsets: &Subsets, examples: usize) -> usize {
+    (subsets.fraction * examples as f64).round() as usize
+}
+
+/// Subsets of exactly [`subset_size`] examples, from the stream `subsets` of the seed.
 pub fn draw_masks(subsets: &Subsets, examples: usize, seed: u64) -> Array2<bool> {
-    let size = (subsets.fraction * examples as f64).round() as usize;
+    let size = subset_size(subsets, examples);
     let mut masks = Array2::from_elem((subsets.subsets, examples), false);
     for (index, mut mask) in masks.outer_iter_mut().enumerate() {
         let mut rows: Vec<usize> = (0..examples).collect();

@@ -14,8 +14,8 @@ pub(crate) struct Tangents<T> {
     nodes: Vec<Vec<T>>,
 }
 
-/// `destination[i, k, :] (+)= left[i, :] * matrix_k^T` for each direction: the share of a tangent or
-/// of its gradient that comes from the direction's own weights.
+/// `destination[i, k, :] (+)= left[i, :] * matrix_k^T` for each direction: the share of a tangent
+/// or of its gradient that comes from the direction's own weights.
 fn product_with_directions<T: Real>(
     rows: usize,
     (inner, outer): (usize, usize),

@@ -20,7 +20,8 @@ fn softmax<T: Real>(logits: &mut [T]) -> T {
     top + sum.ln()
 }
 
-/// Softmax over all classes but `label`, in place, with 0 at the label; returns their `log sum exp`.
+/// Softmax over all classes but `label`, in place, with 0 at the label; returns their `log sum
+/// exp`.
 ///
 /// # Panics
 /// When there is no other class.

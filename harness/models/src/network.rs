@@ -30,7 +30,8 @@ pub(crate) enum Op {
 /// enough that a block's buffers stay in cache.
 const BLOCK_ROWS: usize = 256;
 
-/// Bytes of parameters and momenta that a stack may hold: half of a usual core's second-level cache.
+/// Bytes of parameters and momenta that a stack may hold: half of a usual core's second-level
+/// cache.
 const STACK_BYTES: usize = 1 << 20;
 
 /// Most models in a stack; beyond it the buffers of a batch leave the cache.

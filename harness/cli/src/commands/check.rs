@@ -50,7 +50,7 @@ pub fn check(arguments: &CheckArguments) -> Result<Ending> {
         count(forecast.trainings, "model"),
         seconds(forecast.training_seconds)
     );
-    println!("memory     at most {} of arrays", mebibytes(forecast.bytes));
+    println!("memory     about {}", mebibytes(forecast.bytes));
     Ok(Ending::Done)
 }
 

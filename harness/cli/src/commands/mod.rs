@@ -77,11 +77,13 @@ pub fn plan(document: &Document, registries: &Registries<'_>) -> Option<Plan> {
         Err(found) => {
             let path = document.path.display();
             for diagnostic in &found {
-                if document.changes.is_empty() {
-                    eprintln!("error: {path}:{diagnostic}");
-                } else {
+                if !document.changes.is_empty() {
                     // A changed document has no lines that anybody has seen.
                     eprintln!("error: {path} with --set: {}", diagnostic.without_place());
+                } else if diagnostic.place.is_some() {
+                    eprintln!("error: {path}:{diagnostic}");
+                } else {
+                    eprintln!("error: {path}: {diagnostic}");
                 }
             }
             eprintln!("{} found; nothing was run", count(found.len(), "error"));
