@@ -133,8 +133,8 @@ fn black_box(comparison: &Comparison) -> Option<String> {
     let apart = beaten.iter().filter(|scored| !overlap(best, scored)).count();
     let names: Vec<&str> = beaten.iter().map(|scored| scored.method.as_str()).collect();
     Some(format!(
-        "The black-box method {} is more accurate than {} methods that read more: {} (the intervals \
-         of {} are apart).",
+        "The black-box method {} is more accurate than {} methods that read more: {} (the \
+         intervals of {} are apart).",
         best.method,
         share_of(beaten.len(), further.len()),
         names.join(", "),

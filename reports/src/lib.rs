@@ -8,6 +8,7 @@
 //! Nothing here reads a clock, and every map is ordered: the same record gives the same bytes.
 
 mod answers;
+mod costs;
 mod error;
 mod facts;
 mod figures;

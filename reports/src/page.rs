@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use attribench_core::{Record, Row, Timing};
 
+use crate::costs::{access_cell, cost_table};
 use crate::error::{make_folder, write_file};
 use crate::figures::{Figure, draw_figures};
 use crate::number::{self, count};
@@ -72,6 +73,7 @@ fn page(
         verdicts(record),
         section("figures", "Figures", &drawn),
         rows_table(record),
+        section("costs", "What each method costs", &cost_table(record, run, timings)),
         timings_table(timings, run.seconds),
         facts(run),
         notices(&run.notices),
@@ -126,8 +128,8 @@ fn verdicts(record: &Record) -> String {
         let held = record.verdicts.iter().filter(|verdict| verdict.held).count();
         body = format!(
             "<p>{held} of {} conditions of the specification held. They alone were checked; a \
-             prediction in words is for the reader to judge.</p>\n<div class=\"wide\"><table>\n<thead>\
-             <tr><th>Verdict</th><th>Condition</th><th>Evidence</th></tr></thead>\n<tbody>\n{body}\
+             prediction in words is for the reader to judge.</p>\n<div class=\"wide\"><table>\n\
+             <thead><tr><th>Verdict</th><th>Condition</th><th>Evidence</th></tr></thead>\n<tbody>\n{body}\
              </tbody></table></div>\n",
             record.verdicts.len()
         );
@@ -152,7 +154,7 @@ fn figure_section(figure: &Figure) -> Result<String, ReportError> {
 }
 
 /// A cell that sorts by a number rather than by its text.
-fn number_cell(text: &str, value: f64) -> String {
+pub(crate) fn number_cell(text: &str, value: f64) -> String {
     format!("<td class=\"number\" data-value=\"{value}\">{text}</td>")
 }
 
@@ -255,13 +257,10 @@ fn table_row(row: &Row, columns: &Columns) -> String {
         ),
         None => number_cell("exact", 0.0),
     };
-    let access = row.access.map_or("", |access| access.title());
-    // Levels sort by how much they read, not by their names.
-    let rank = row.access.map_or(-1, |access| access as i32);
     let mut cells = format!(
-        "<tr><td>{}</td><td data-value=\"{rank}\">{access}</td><td>{}</td><td>{}</td><td>{}</td>\
-         {}{interval}<td>{}</td>{}",
+        "<tr><td>{}</td>{}<td>{}</td><td>{}</td><td>{}</td>{}{interval}<td>{}</td>{}",
         escape(&row.method),
+        access_cell(row.access),
         escape(&row.metric),
         escape(&row.truth),
         escape(&row.grain),

@@ -322,6 +322,21 @@ fn the_table_has_only_columns_that_tell_something() {
 }
 
 #[test]
+fn costs_stand_in_one_table() {
+    let page = page_of(&common::record(), &common::facts());
+    let (_, costs) = page.split_once("What each method costs").expect("the table is there");
+    let (costs, _) = costs.split_once("</section>").expect("the section ends");
+    for heading in ["Forwards", "Gradients", "Replayed steps", "Work (gradients)", "Time"] {
+        assert!(costs.contains(&format!(">{heading}</th>")), "no column {heading}");
+    }
+    assert!(!costs.contains("Tangents"), "a cost that no method has");
+    // 175,000 gradients and 3,500 steps of 50; then the random method, which has no timing.
+    assert!(costs.contains(">350,000</td>") && costs.contains(">not known</td>"));
+    let nothing = Record::default();
+    assert!(!page_of(&nothing, &RunFacts::default()).contains("What each method costs"));
+}
+
+#[test]
 fn stages_that_took_longer_than_the_run_are_explained() {
     let mut run = common::facts();
     assert!(page_of(&common::record(), &run).contains("All stages together: "));

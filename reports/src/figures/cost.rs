@@ -30,6 +30,11 @@ const IN_GRADIENTS: [(&str, f64); 4] = [
 ];
 /// Counted in steps, and worth a batch of gradients each.
 const REPLAYED_STEPS: &str = "replayed-steps";
+/// Metrics of all counted operations.
+pub(crate) const COUNTED: [&str; 5] = {
+    let [(first, _), (second, _), (third, _), (fourth, _)] = IN_GRADIENTS;
+    [first, second, third, fourth, REPLAYED_STEPS]
+};
 
 /// A method with its accuracy and one of its costs.
 struct Point {
@@ -114,7 +119,7 @@ fn caption(record: &Record, run: &RunFacts, setting: &str) -> String {
 }
 
 /// Counted work in gradients of single examples; none where nothing was counted.
-fn work(record: &Record, run: &RunFacts, method: &str) -> Option<f64> {
+pub(crate) fn work(record: &Record, run: &RunFacts, method: &str) -> Option<f64> {
     let counted = |metric: &str| value(record, method, metric).map(|count| count.point());
     let products =
         IN_GRADIENTS.iter().filter_map(|(metric, weight)| Some(counted(metric)? * weight));
@@ -123,7 +128,7 @@ fn work(record: &Record, run: &RunFacts, method: &str) -> Option<f64> {
 }
 
 /// Seconds of all stages of a method; none where nothing was timed.
-fn time(timings: &[Timing], method: &str) -> Option<f64> {
+pub(crate) fn time(timings: &[Timing], method: &str) -> Option<f64> {
     let own = |timing: &&Timing| timing.method.as_deref() == Some(method);
     timings.iter().filter(own).map(|timing| timing.seconds).reduce(|sum, seconds| sum + seconds)
 }

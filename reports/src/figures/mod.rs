@@ -16,6 +16,7 @@ use attribench_core::{AccessLevel, Record, Timing};
 
 use crate::error::{make_folder, write_file};
 use crate::{ReportError, RunFacts};
+pub(crate) use cost::{COUNTED, time, work};
 use drawing::{Anchor, Drawing, Place, Type};
 pub(crate) use payouts::{Paid, Scheme, schemes};
 
