@@ -129,8 +129,8 @@ fn verdicts(record: &Record) -> String {
         body = format!(
             "<p>{held} of {} conditions of the specification held. They alone were checked; a \
              prediction in words is for the reader to judge.</p>\n<div class=\"wide\"><table>\n\
-             <thead><tr><th>Verdict</th><th>Condition</th><th>Evidence</th></tr></thead>\n<tbody>\n{body}\
-             </tbody></table></div>\n",
+             <thead><tr><th>Verdict</th><th>Condition</th><th>Evidence</th></tr></thead>\n<tbody>\n\
+             {body}</tbody></table></div>\n",
             record.verdicts.len()
         );
     }
