@@ -29,6 +29,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+/// Authors, licences and notices of all embedded data.
+pub const NOTICE: &str = include_str!("../data/NOTICE.md");
+
 mod apportion;
 mod corruption;
 mod dataset;

@@ -2,7 +2,7 @@
 
 use std::{fs, process::Command};
 
-use attribench_datasets::{REGISTRY, Source};
+use attribench_datasets::{NOTICE, REGISTRY, Source};
 use attribench_engine::plan::Plan;
 use attribench_reports::{Fact, Notice, RunFacts};
 
@@ -75,7 +75,7 @@ fn notices(plan: &Plan) -> Vec<Notice> {
         .map(|entry| Notice {
             work: entry.name.to_owned(),
             licence: entry.licence.to_string(),
-            text: entry.summary.to_owned(),
+            text: NOTICE.to_owned(),
         })
         .collect()
 }

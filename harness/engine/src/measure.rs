@@ -205,8 +205,9 @@ impl<'a> Maker<'a> {
 
     /// As [`Self::interval`], moved by the bootstrap's own estimate of bias, and kept in `range`.
     ///
-    /// A distance of payouts only grows when noise is added, so that every draw lies above the
-    /// point; what the draws tell is how wide the interval is, not where.
+    /// A distance of payouts only grows when noise is added, and the spread of a score over queries
+    /// does too, so that every draw may lie on one side of the point; what the draws tell is how
+    /// wide the interval is, not where.
     fn centred_interval(
         &self,
         point: f64,
@@ -280,7 +281,10 @@ impl<'a> Maker<'a> {
             let place_of = |metric| place("subsets", metric, "example", "correlation");
             self.push_method(method, place_of("lds"), lds.mean.estimate());
             for (metric, quantile) in ["lds-p10", "lds-p50", "lds-p90"].iter().zip(&lds.quantiles) {
-                self.push_method(method, place_of(metric), quantile.estimate());
+                let counts = (quantile.estimate().n(), quantile.estimate().undefined());
+                let draws = quantile.draws().to_vec();
+                let value = self.centred_interval(quantile.point(), draws, counts, (-1.0, 1.0));
+                self.push_method(method, place_of(metric), value);
             }
         }
         Ok(())
