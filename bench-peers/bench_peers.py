@@ -5,7 +5,7 @@
     python bench-peers/bench_peers.py run training
 
 Jobs of one setting take turns, round after round, so that a busy minute strikes all of them.
-Add a command of ours to `JOBS` to put it beside a peer.
+Add an example of ours to `JOBS` to put it beside a peer.
 """
 
 import argparse
@@ -39,12 +39,13 @@ class Job:
     setting: str
     tool: str
     command: tuple
-    """Starts with `PEER` for a job of peer_jobs.py, else a command run in the repository root."""
+    """`PEER`, a job of peer_jobs.py; or `OURS`, a package, an example of it, and its arguments."""
 
 
 PEER = "peer"
-THROUGHPUT = ("cargo", "run", "--quiet", "--release", "--package", "attribench-models",
-              "--example", "train_throughput", "--")
+OURS = "ours"
+THROUGHPUT = (OURS, "attribench-models", "train_throughput")
+EXPLICIT = (OURS, "attribench-methods", "explicit_influence")
 
 JOBS = [
     # Training. Ours prints several rows (stack widths, subsets), a peer one.
@@ -60,7 +61,8 @@ JOBS = [
     Job("influence", "train alone", "PyTorch", (PEER, "influence-setting")),
     Job("influence", "explicit influence", "dattri", (PEER, "dattri-explicit")),
     Job("influence", "explicit influence", "pyDVL", (PEER, "pydvl-direct")),
-    # Commands of ours go here: Job("influence", "explicit influence", "attribench", (..)).
+    # Ours reads real images where the peers draw numbers; training is part of all three.
+    Job("influence", "explicit influence", "attribench", EXPLICIT),
 ]
 
 
@@ -89,12 +91,32 @@ class Measurement:
     output: dict
 
 
-def measure(job, environment):
-    """Runs a job in a process of its own."""
+def build(jobs):
+    """Programs of our jobs, by package and example, built in one go so that they share libraries.
+
+    They are run without cargo, so that no part of cargo is measured.
+    """
+    ours = sorted({job.command[1:3] for job in jobs if job.command[0] == OURS})
+    command = ["cargo", "build", "--release", "--message-format", "json"]
+    for package, example in ours:
+        command += ["--package", package, "--example", example]
+    built = subprocess.run(command, cwd=REPOSITORY, check=True, stdout=subprocess.PIPE, text=True)
+    messages = map(json.loads, built.stdout.splitlines())
+    files = {message["target"]["name"]: message["executable"] for message in messages
+             if message["reason"] == "compiler-artifact" and message["executable"]}
+    return {(package, example): files[example] for package, example in ours}
+
+
+def command_of(job, environment, programs):
+    """What to execute for a job."""
     if job.command[0] == PEER:
-        command = [python_of(environment), str(FOLDER / "peer_jobs.py"), *job.command[1:]]
-    else:
-        command = list(job.command)
+        return [python_of(environment), str(FOLDER / "peer_jobs.py"), *job.command[1:]]
+    _, package, example, *rest = job.command
+    return [programs[package, example], *rest]
+
+
+def measure(job, command):
+    """Runs the command of a job in a process of its own."""
     with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
         start = time.perf_counter()
         process = subprocess.Popen(
@@ -162,17 +184,16 @@ TABLES = {"training": training_table, "influence": process_table}
 
 def run(groups, repeats, environment):
     """Measures the groups and prints a table each."""
-    if any(job.command[:1] == ("cargo",) for job in JOBS if job.group in groups):
-        # Built before anything is timed.
-        build = ["build" if word == "run" else word for word in THROUGHPUT[:-1]]
-        subprocess.run(build, cwd=REPOSITORY, check=True)
+    # Before anything is timed.
+    programs = build(JOBS)
     for group in groups:
         jobs = [job for job in JOBS if job.group == group]
         measurements = {job: [] for job in jobs}
         for _ in range(repeats):
             for job in jobs:
                 print(f"{job.group}: {job.setting}, {job.tool}", file=sys.stderr)
-                measurements[job].append(measure(job, environment))
+                command = command_of(job, environment, programs)
+                measurements[job].append(measure(job, command))
         print(f"\n## {group}, {repeats} runs, one thread\n")
         for line in TABLES[group](measurements.items()):
             print(line)

@@ -1,0 +1,97 @@
+//! Time of the scores of 1,000 training examples for 100 queries, fitting included, on one thread.
+//!
+//! Explicit influence takes its short way for the one layer of the regression and its general way,
+//! a factor of all parameters, for the small network. Conjugate gradients take a fixed number of
+//! iterations and are scored with what they have reached.
+
+use std::{hint::black_box, time::Duration};
+
+use attribench_core::{Examples, FitReal, Labels, Meter, Method, Queries, Run, Utility, stream};
+use attribench_engine::{
+    trace::{TrainedRun, train_states},
+    training::{Schedule, Trainer, Training},
+};
+use attribench_methods::{
+    CurvatureKind, Damping, GradDot, InfluenceCg, InfluenceExplicit, KnnShapley, OnLimit,
+};
+use attribench_models::{Activation, Network};
+use criterion::{
+    BenchmarkGroup, Criterion, SamplingMode, criterion_group, criterion_main, measurement::WallTime,
+};
+use mimalloc::MiMalloc;
+use ndarray::Array2;
+use rand::RngExt;
+
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
+
+const MODELS: [(&str, &[usize]); 2] =
+    [("softmax regression 784-10", &[784, 10]), ("mlp 64-16-10", &[64, 16, 10])];
+const TRAIN_ROWS: usize = 1_000;
+const QUERIES: usize = 100;
+const SEED: u64 = 1;
+const TRAINING: Training = Training {
+    epochs: 5,
+    batch_size: 50,
+    learning_rate: 0.01,
+    momentum: 0.9,
+    weight_decay: 1e-3,
+    schedule: Schedule::Constant,
+};
+const EXPLICIT: InfluenceExplicit =
+    InfluenceExplicit { curvature: CurvatureKind::GaussNewton, damping: Damping::Absolute(0.01) };
+const CONJUGATE_GRADIENTS: InfluenceCg = InfluenceCg {
+    curvature: CurvatureKind::GaussNewton,
+    damping: Damping::Absolute(0.01),
+    iterations: 5,
+    tolerance: 1e-12,
+    on_limit: OnLimit::Accept,
+};
+
+fn random_examples(rows: usize, inputs: usize, name: &str) -> Examples<f32> {
+    let mut numbers = stream(SEED, name, 0);
+    let features =
+        Array2::from_shape_simple_fn((rows, inputs), || numbers.random_range(-1.0f32..1.0));
+    let labels = (0..rows).map(|_| numbers.random_range(0..10)).collect();
+    Examples::new(features, Labels::Classes(labels))
+}
+
+fn bench<M: Method>(
+    group: &mut BenchmarkGroup<'_, WallTime>,
+    method: &M,
+    run: &dyn Run<f32>,
+    queries: &Queries<f32>,
+) {
+    let meter = Meter::default();
+    group.bench_function(M::INFO.name, |bencher| {
+        bencher.iter(|| {
+            let scorer = f32::fit(method, run, &meter, SEED);
+            let scores = scorer.and_then(|mut scorer| scorer.score(queries));
+            black_box(scores.expect("the method suits the run"))
+        });
+    });
+}
+
+fn attribution(criterion: &mut Criterion) {
+    for (name, widths) in MODELS {
+        let network = Network::dense(widths, Activation::Tanh);
+        let train = random_examples(TRAIN_ROWS, widths[0], "train");
+        let examples = random_examples(QUERIES, widths[0], "queries");
+        let queries = Queries { examples, utility: Utility::NegativeLoss };
+        let trainer = Trainer::new(&network, &train, &TRAINING, SEED);
+        let states = train_states(&trainer);
+        let run = TrainedRun::new(trainer, states, 1);
+        let mut group = criterion.benchmark_group(name);
+        group.sample_size(10).sampling_mode(SamplingMode::Flat);
+        group.warm_up_time(Duration::from_millis(200));
+        group.measurement_time(Duration::from_secs(1));
+        bench(&mut group, &GradDot::default(), &run, &queries);
+        bench(&mut group, &KnnShapley::default(), &run, &queries);
+        bench(&mut group, &EXPLICIT, &run, &queries);
+        bench(&mut group, &CONJUGATE_GRADIENTS, &run, &queries);
+        group.finish();
+    }
+}
+
+criterion_group!(benches, attribution);
+criterion_main!(benches);
