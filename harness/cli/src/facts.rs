@@ -80,7 +80,8 @@ fn notices(plan: &Plan) -> Vec<Notice> {
         .collect()
 }
 
-/// Commit of the checkout, with a mark where it has been changed since.
+/// Commit of the checkout that the program was built from, with a mark where it has been changed
+/// since; nothing where that checkout is gone.
 fn commit() -> Option<String> {
     let output = Command::new("git")
         .args(["describe", "--always", "--dirty", "--abbrev=12"])

@@ -123,10 +123,7 @@ impl Store {
         let damaged = |reason: String| StoreError::Damaged { path: path.clone(), reason };
         let (_, metadata) =
             SafeTensors::read_metadata(&bytes).map_err(|error| damaged(error.to_string()))?;
-        let filed = metadata.metadata().as_ref().and_then(|map| map.get("key"));
-        if filed != Some(&key.0) {
-            return Err(damaged(format!("is filed under {} but says {filed:?}", key.0)));
-        }
+        let sealed = metadata.metadata().as_ref().and_then(|map| map.get(SEAL)).cloned();
         let tensors =
             SafeTensors::deserialize(&bytes).map_err(|error| damaged(error.to_string()))?;
         let mut matrices = Vec::new();
@@ -134,6 +131,10 @@ impl Store {
             matrices.push((name.to_owned(), matrix_of(&tensor).map_err(damaged)?));
         }
         matrices.sort_by(|left, right| left.0.cmp(&right.0));
+        let found = seal(key, matrices.iter().map(|(name, matrix)| (name.as_str(), matrix.view())));
+        if sealed.as_ref() != Some(&found) {
+            return Err(damaged("holds other numbers than were written for its name".to_owned()));
+        }
         Ok(Some(matrices))
     }
 
@@ -162,11 +163,33 @@ impl Store {
                 .expect("bytes are rows by columns of f64");
             (name.to_string(), view)
         });
-        let metadata = [("key".to_owned(), key.0.clone())].into_iter().collect();
+        let mut sorted = matrices.to_vec();
+        sorted.sort_by_key(|(name, _)| *name);
+        let metadata = [(SEAL.to_owned(), seal(key, sorted.into_iter()))].into_iter().collect();
         let bytes =
             safetensors::serialize(views, Some(metadata)).expect("names of matrices are unique");
         write_atomically(&self.path(stage, key), &bytes)
     }
+}
+
+/// Name of the one entry of a file's metadata.
+const SEAL: &str = "seal";
+
+/// Hash of a key and of named matrices in the order of their names: what tells a file that was moved
+/// or altered from the one that was written.
+fn seal<'a>(key: &Key, matrices: impl Iterator<Item = (&'a str, ArrayView2<'a, f64>)>) -> String {
+    let mut hash = Sha256::new();
+    hash.update(key.0.as_bytes());
+    for (name, matrix) in matrices {
+        for length in [name.len(), matrix.nrows(), matrix.ncols()] {
+            hash.update((length as u64).to_le_bytes());
+        }
+        hash.update(name.as_bytes());
+        for value in matrix {
+            hash.update(value.to_le_bytes());
+        }
+    }
+    Key::from_bytes(&hash.finalize()).0
 }
 
 fn matrix_of(tensor: &TensorView<'_>) -> Result<Array2<f64>, String> {
@@ -243,6 +266,19 @@ mod tests {
         std::fs::create_dir_all(to.parent().unwrap()).unwrap();
         std::fs::copy(from, to).unwrap();
         assert!(matches!(store.read("s", &other), Err(StoreError::Damaged { .. })));
+    }
+
+    #[test]
+    fn a_flipped_bit_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let key = Key::of("s", &1, &[]);
+        store.write("s", &key, &[("m", array![[1.0, 2.0]].view())]).unwrap();
+        let path = store.path("s", &key);
+        let mut bytes = std::fs::read(&path).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        std::fs::write(&path, &bytes).unwrap();
+        assert!(matches!(store.read("s", &key), Err(StoreError::Damaged { .. })));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use attribench_engine::{expectation, treasury::Treasury};
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
+use super::print;
 use crate::{Ending, treasury::LedgerTreasury};
 
 /// Arguments of `attribench list`.
@@ -94,15 +95,17 @@ pub fn list(arguments: &ListArguments) -> Result<Ending> {
             .iter()
             .map(|&kind| (title(kind), items(kind).iter().map(json_of).collect()))
             .collect();
-        println!("{}", serde_json::to_string_pretty(&all)?);
+        print(&format!("{}\n", serde_json::to_string_pretty(&all)?))?;
         return Ok(Ending::Done);
     }
+    let mut text = String::new();
     for kind in kinds {
-        println!("{}", title(kind));
+        text += &format!("{}\n", title(kind));
         for item in items(kind) {
-            println!("  {:<24} {:<16} {}", item.name, item.note, item.summary);
+            text += &format!("  {:<24} {:<16} {}\n", item.name, item.note, item.summary);
         }
     }
+    print(&text)?;
     Ok(Ending::Done)
 }
 

@@ -102,6 +102,14 @@ pub fn registries(treasury: &LedgerTreasury) -> Registries<'_> {
     }
 }
 
+/// Writes to standard output; a reader that has seen enough and closed it is no failure.
+pub fn print(text: &str) -> Result<()> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
 /// `1 error`, `2 errors`.
 pub fn count(number: usize, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
