@@ -20,7 +20,7 @@ use criterion::{
 };
 use mimalloc::MiMalloc;
 use ndarray::Array2;
-use rand::RngExt;
+use rand_distr::{Distribution, StandardNormal};
 
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
@@ -50,9 +50,11 @@ const CONJUGATE_GRADIENTS: InfluenceCg = InfluenceCg {
 
 fn random_examples(rows: usize, inputs: usize, name: &str) -> Examples<f32> {
     let mut numbers = stream(SEED, name, 0);
-    let features =
-        Array2::from_shape_simple_fn((rows, inputs), || numbers.random_range(-1.0f32..1.0));
-    let labels = (0..rows).map(|_| numbers.random_range(0..10)).collect();
+    let features = Array2::from_shape_simple_fn((rows, inputs), || {
+        let number: f32 = StandardNormal.sample(&mut numbers);
+        number / 2.0
+    });
+    let labels = (0..rows as u32).map(|row| row * 7 % 10).collect();
     Examples::new(features, Labels::Classes(labels))
 }
 
