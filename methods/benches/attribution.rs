@@ -26,7 +26,7 @@ use rand_distr::{Distribution, StandardNormal};
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 const MODELS: [(&str, &[usize]); 2] =
-    [("softmax regression 784-10", &[784, 10]), ("mlp 64-16-10", &[64, 16, 10])];
+    [("softmax regression 64-10", &[64, 10]), ("mlp 64-16-10", &[64, 16, 10])];
 const TRAIN_ROWS: usize = 1_000;
 const QUERIES: usize = 100;
 const SEED: u64 = 1;
