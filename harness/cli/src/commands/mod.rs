@@ -6,6 +6,7 @@ pub mod report;
 pub mod run;
 
 use std::{
+    io::Write as _,
     num::NonZeroUsize,
     path::{Path, PathBuf},
 };
