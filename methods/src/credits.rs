@@ -6,9 +6,10 @@
 //! Shapley; with Gauss-Legendre nodes it is the path ledger.
 
 use attribench_core::{
-    Captures, FullTrace, Observer, Quantity, Queries, Real, Recipe, RunError, Step, View, math,
+    Captures, FullTrace, LayerCapture, Layout, Observer, Quantity, Queries, Real, Recipe, RunError,
+    Step, View, math,
 };
-use ndarray::{Array2, Axis, s};
+use ndarray::{Array2, ArrayView2, Axis, s};
 
 use crate::pair;
 
@@ -54,9 +55,10 @@ pub(crate) fn credits<T: Real>(
     nodes: &[Node],
     closing: Closing,
 ) -> Result<Credits, RunError> {
-    let p = view.model().layout().parameters();
+    let layout = view.model().layout();
+    let p = layout.parameters() - layout.layers()[0].parameters();
     let has_tails = view.recipe().momentum != 0.0;
-    let rows = if has_tails { TAIL_NUMBERS / p } else { queries.examples.len() };
+    let rows = if has_tails { TAIL_NUMBERS / p.max(1) } else { queries.examples.len() };
     let mut examples = Array2::zeros((view.train().len(), queries.examples.len()));
     let (mut decay, mut start) = (Vec::new(), Some(Vec::new()));
     for (first, block) in queries.examples.blocks(rows) {
@@ -85,8 +87,7 @@ fn credits_in_one_replay<T: Real>(
         view.replay(&mut observer)?;
         Ok(observer.split.credits)
     } else {
-        let tails = Array2::zeros((q, view.model().layout().parameters()));
-        let mut observer = Tails { split, tails };
+        let mut observer = Tails::new(split);
         view.replay_backwards(&mut observer)?;
         Ok(observer.split.credits)
     }
@@ -213,30 +214,92 @@ impl<T: Real> Observer<T> for Immediate<'_, T> {
 
 /// SGD with momentum: backwards, `u_r = eta_r b~_r + mu u_{r+1}` is what a gradient that entered
 /// the momentum at step `r` met in all the steps it moved; `phi_i += (1 / B) w_i u_r . g_i`.
+///
+/// The inputs of the first layer, mostly the widest, are the features and the same at every step:
+/// its part of the tail is `D_q x_q^T` with a short `D_q`, and its products are those of captures.
 struct Tails<'a, T> {
     split: Split<'a, T>,
-    tails: Array2<f64>,
+    /// `D`, `(q, outputs of the first layer)`.
+    first: Array2<f64>,
+    /// The other layers' part, `(q, their parameters)`.
+    rest: Array2<f64>,
+    first_layout: Layout,
+    rest_layout: Layout,
+}
+
+impl<'a, T: Real> Tails<'a, T> {
+    fn new(split: Split<'a, T>) -> Self {
+        let layers = split.view.model().layout().layers();
+        let shapes: Vec<(usize, usize)> =
+            layers.iter().map(|layer| (layer.inputs, layer.outputs)).collect();
+        let (first_layout, rest_layout) =
+            (Layout::dense(&shapes[..1]), Layout::dense(&shapes[1..]));
+        let q = split.queries.examples.len();
+        Self {
+            first: Array2::zeros((q, shapes[0].1)),
+            rest: Array2::zeros((q, rest_layout.parameters())),
+            split,
+            first_layout,
+            rest_layout,
+        }
+    }
+
+    /// The first layer's part of the tail, as the captures whose gradients it is.
+    fn first_captures(&self) -> Captures<T> {
+        let inputs = self.split.queries.examples.features().to_owned();
+        let output_gradients = self.first.mapv(T::from_f64);
+        Captures { layers: vec![LayerCapture { inputs, output_gradients }] }
+    }
+
+    /// `theta . u`, `q`.
+    fn along_parameters(&self, first: &Captures<T>, theta: &[T]) -> Vec<f64> {
+        let theta: Vec<f64> = theta.iter().map(|value| value.to_f64()).collect();
+        let (of_first, of_rest) = theta.split_at(self.first_layout.parameters());
+        let direction = ArrayView2::from_shape((1, of_first.len()), of_first)
+            .expect("one row holds its numbers");
+        let along = pair::directional_products(first, &self.first_layout, direction);
+        let tails = self.rest.outer_iter();
+        tails
+            .zip(along.column(0))
+            .map(|(tail, along)| {
+                along + math::dot(tail.as_slice().expect("tails in standard layout"), of_rest)
+            })
+            .collect()
+    }
+}
+
+/// Captures of the first layer, and of the others.
+fn part<T: Real>(captures: Captures<T>) -> (Captures<T>, Captures<T>) {
+    let mut first = captures.layers;
+    let rest = first.split_off(1);
+    (Captures { layers: first }, Captures { layers: rest })
 }
 
 impl<T: Real> Observer<T> for Tails<'_, T> {
     fn step(&mut self, step: &Step<'_, T>) -> Result<(), RunError> {
-        let split = &mut self.split;
-        split.note_start(step);
-        let layout = split.view.model().layout();
-        self.tails *= split.recipe.momentum;
-        for (c, b) in split.path(step) {
-            pair::add_gradients(&b, layout, c * step.learning_rate, self.tails.view_mut());
+        self.split.note_start(step);
+        self.first *= self.split.recipe.momentum;
+        self.rest *= self.split.recipe.momentum;
+        for (c, b) in self.split.path(step) {
+            let (first, rest) = part(b);
+            let first = &first.layers[0];
+            assert_eq!(first.inputs, self.split.queries.examples.features(), "a law of `Model`");
+            let scale = c * step.learning_rate;
+            self.first.zip_mut_with(&first.output_gradients, |sum, delta| {
+                *sum += scale * delta.to_f64();
+            });
+            pair::add_gradients(&rest, &self.rest_layout, scale, self.rest.view_mut());
         }
-        let products = pair::directional_products(step.captures, layout, self.tails.view());
-        split.post(step, 1.0 / split.recipe.batch_size as f64, &products);
-        if split.recipe.weight_decay != 0.0 {
-            let theta: Vec<f64> = step.before.iter().map(|value| value.to_f64()).collect();
-            let tails = self.tails.outer_iter();
-            split.post_decay(
-                tails.map(|tail| {
-                    math::dot(tail.as_slice().expect("tails in standard layout"), &theta)
-                }),
-            );
+        let (first, rest) = part(step.captures.clone());
+        let tail = self.first_captures();
+        let mut products = pair::gradient_products(&first, &tail);
+        if !rest.layers.is_empty() {
+            products += &pair::directional_products(&rest, &self.rest_layout, self.rest.view());
+        }
+        self.split.post(step, 1.0 / self.split.recipe.batch_size as f64, &products);
+        if self.split.recipe.weight_decay != 0.0 {
+            let along = self.along_parameters(&tail, step.before);
+            self.split.post_decay(along.into_iter());
         }
         Ok(())
     }

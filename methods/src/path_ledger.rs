@@ -17,8 +17,8 @@
 //! are cut; with momentum, the replay runs backwards.
 //!
 //! # Shapes
-//! As `in-run-shapley`: `(B, d_l) x (d_l, q) -> (B, q)` twice a layer, node and step, or tails
-//! `(q, p)` with momentum.
+//! As `in-run-shapley`: `(B, d_l) x (d_l, q) -> (B, q)` twice a layer, node and step; with momentum
+//! tails of all layers but the first.
 //!
 //! # Differs from the paper
 //! The one-step game is that of in-run Shapley, and its exact Aumann-Shapley value stands in place

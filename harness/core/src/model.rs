@@ -107,6 +107,7 @@ pub enum Curvature {
 ///
 /// # Laws (tested for every registered model)
 /// - Results for an example do not depend on what else is in the call, up to rounding.
+/// - The inputs that `captures` gives of the first layer are the features.
 /// - `gradient` is the weighted sum of the gradients that `captures` describes.
 /// - `tangents` is the derivative of the quantity along each direction.
 /// - `curvature_products` with [`Curvature::Hessian`] is the derivative of `gradient`.

@@ -175,8 +175,8 @@ impl Store {
 /// Name of the one entry of a file's metadata.
 const SEAL: &str = "seal";
 
-/// Hash of a key and of named matrices in the order of their names: what tells a file that was moved
-/// or altered from the one that was written.
+/// Hash of a key and of named matrices in the order of their names: what tells a file that was
+/// moved or altered from the one that was written.
 fn seal<'a>(key: &Key, matrices: impl Iterator<Item = (&'a str, ArrayView2<'a, f64>)>) -> String {
     let mut hash = Sha256::new();
     hash.update(key.0.as_bytes());
