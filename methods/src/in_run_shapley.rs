@@ -12,9 +12,9 @@
 //! with the replay. With momentum, the replay runs backwards.
 //!
 //! # Shapes
-//! Without momentum `(B, d_l) x (d_l, q) -> (B, q)` twice a layer and step. With momentum that holds
-//! for the first layer, whose inputs never change; the tails of the others, `(q, p - p_1)`, are kept
-//! in `f64`, and queries are split so that they stay below 256 MiB, at one replay a part.
+//! Without momentum `(B, d_l) x (d_l, q) -> (B, q)` twice a layer and step. With momentum that
+//! holds for the first layer, whose inputs never change; the tails of the others, `(q, p - p_1)`,
+//! are kept in `f64`, and queries are split so that they stay below 256 MiB, at one replay a part.
 //!
 //! # Differs from the paper
 //! The paper values the change of the validation loss, negative being helpful, with the batch size
