@@ -56,6 +56,8 @@ mod sealed {
 pub trait Access: sealed::Sealed + 'static {
     /// The level as a value.
     const LEVEL: AccessLevel;
+    /// Whether models may be trained again, whatever is kept of this one.
+    const RETRAINS: bool = false;
 }
 
 /// May read the parameters at the end of the run.
@@ -66,6 +68,24 @@ pub trait ReadsCheckpoints: ReadsWeights {}
 pub trait ReadsOptimizer: ReadsCheckpoints {}
 /// May replay every step.
 pub trait ReadsTrace: ReadsOptimizer {}
+
+/// May have models trained again. A right of its own beside the levels: see [`AndRetraining`].
+pub trait Retrains: Access {}
+
+/// What level `A` reads, and the right to have models trained again on any weights of the data.
+#[derive(Debug)]
+pub struct AndRetraining<A>(std::marker::PhantomData<fn() -> A>);
+
+impl<A: Access> sealed::Sealed for AndRetraining<A> {}
+impl<A: Access> Access for AndRetraining<A> {
+    const LEVEL: AccessLevel = A::LEVEL;
+    const RETRAINS: bool = true;
+}
+impl<A: Access> Retrains for AndRetraining<A> {}
+impl<A: ReadsWeights> ReadsWeights for AndRetraining<A> {}
+impl<A: ReadsCheckpoints> ReadsCheckpoints for AndRetraining<A> {}
+impl<A: ReadsOptimizer> ReadsOptimizer for AndRetraining<A> {}
+impl<A: ReadsTrace> ReadsTrace for AndRetraining<A> {}
 
 macro_rules! levels {
     ($($(#[$doc:meta])* $level:ident: $($ability:ident),*;)*) => {$(

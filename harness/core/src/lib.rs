@@ -7,12 +7,14 @@
 mod access;
 mod estimate;
 mod examples;
+mod games;
 pub mod math;
 mod meter;
 mod method;
 mod model;
 mod real;
 mod record;
+mod retrain;
 mod run;
 mod scores;
 mod streams;
@@ -21,11 +23,15 @@ pub mod vector;
 mod view;
 
 pub use access::{
-    Access, AccessLevel, BlackBox, Checkpoints, FinalModel, FullTrace, OptimizerStates,
-    ReadsCheckpoints, ReadsOptimizer, ReadsTrace, ReadsWeights,
+    Access, AccessLevel, AndRetraining, BlackBox, Checkpoints, FinalModel, FullTrace,
+    OptimizerStates, ReadsCheckpoints, ReadsOptimizer, ReadsTrace, ReadsWeights, Retrains,
 };
 pub use estimate::Estimate;
 pub use examples::{Examples, Labels};
+pub use games::{
+    Ask, Axioms, Coalition, Game, GameError, NamedValuation, Reached, Repeats, Stopped, TableGame,
+    Valuation, ValuationContext, ValuationEntry, ValuationInfo, Valued,
+};
 pub use meter::{Cost, Meter};
 pub use method::{
     Account, Context, ErasedMethod, FitReal, Method, MethodEntry, MethodError, MethodInfo,
@@ -37,6 +43,7 @@ pub use model::{
 };
 pub use real::Real;
 pub use record::{EffectPair, Payout, Record, Row, Timing, Verdict};
+pub use retrain::{Measured, Retrain};
 pub use run::{Checkpoint, Observer, Recipe, Run, RunError, Step};
 pub use scores::{Scale, Scores, ScoresError};
 pub use streams::stream;

@@ -12,6 +12,7 @@ pub struct Meter {
     tangents: AtomicU64,
     curvature_products: AtomicU64,
     replayed_steps: AtomicU64,
+    trainings: AtomicU64,
 }
 
 /// A reading of a [`Meter`]. Units are single examples: one gradient is one example's forward and
@@ -28,6 +29,8 @@ pub struct Cost {
     pub curvature_products: u64,
     /// Steps replayed.
     pub replayed_steps: u64,
+    /// Models trained again.
+    pub trainings: u64,
 }
 
 impl Meter {
@@ -51,6 +54,10 @@ impl Meter {
         self.replayed_steps.fetch_add(steps as u64, Ordering::Relaxed);
     }
 
+    pub(crate) fn trainings(&self, models: usize) {
+        self.trainings.fetch_add(models as u64, Ordering::Relaxed);
+    }
+
     /// What has been spent so far.
     pub fn cost(&self) -> Cost {
         Cost {
@@ -59,6 +66,7 @@ impl Meter {
             tangents: self.tangents.load(Ordering::Relaxed),
             curvature_products: self.curvature_products.load(Ordering::Relaxed),
             replayed_steps: self.replayed_steps.load(Ordering::Relaxed),
+            trainings: self.trainings.load(Ordering::Relaxed),
         }
     }
 }

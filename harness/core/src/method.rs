@@ -171,6 +171,8 @@ pub trait ErasedMethod: sealed::Sealed + Send + Sync {
     fn info(&self) -> MethodInfo;
     /// What the method may read.
     fn level(&self) -> AccessLevel;
+    /// Whether it may have models trained again.
+    fn retrains(&self) -> bool;
     /// Parameters as they will be used, defaults filled in.
     fn parameters(&self) -> serde_json::Value;
     /// [`Method::working_bytes`].
@@ -210,6 +212,10 @@ impl<M: Method> ErasedMethod for M {
 
     fn level(&self) -> AccessLevel {
         M::Access::LEVEL
+    }
+
+    fn retrains(&self) -> bool {
+        M::Access::RETRAINS
     }
 
     fn parameters(&self) -> serde_json::Value {
@@ -298,6 +304,8 @@ pub struct MethodEntry {
     pub info: MethodInfo,
     /// What the method may read.
     pub level: AccessLevel,
+    /// Whether it may have models trained again.
+    pub retrains: bool,
     /// Builds the method from its parameters.
     pub build: fn(serde_json::Value) -> Result<Box<dyn ErasedMethod>, ParameterError>,
 }
@@ -319,6 +327,7 @@ impl MethodEntry {
         Self {
             info: M::INFO,
             level: <M::Access as Access>::LEVEL,
+            retrains: <M::Access as Access>::RETRAINS,
             build: |parameters| {
                 let method: M = serde_json::from_value(parameters)
                     .map_err(|error| ParameterError::Shape(Box::new(error)))?;

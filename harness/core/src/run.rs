@@ -3,7 +3,7 @@
 use ndarray::Array2;
 use thiserror::Error;
 
-use crate::{Captures, Examples, Model, Real};
+use crate::{Captures, Examples, Measured, Model, Queries, Real};
 
 /// Parameters at one moment of the run.
 #[derive(Clone, Debug)]
@@ -86,6 +86,12 @@ pub enum RunError {
         /// What it said.
         reason: String,
     },
+    /// Models could not be trained again.
+    #[error("training again: {reason}")]
+    Retraining {
+        /// Why.
+        reason: String,
+    },
     /// The run keeps less than was asked for.
     #[error("the run kept no {what}")]
     NotKept {
@@ -116,6 +122,21 @@ pub trait Run<T: Real>: Sync {
     /// # Errors
     /// As [`Self::replay`].
     fn replay_backwards(&self, observer: &mut dyn Observer<T>) -> Result<(), RunError>;
+    /// Trains the run's recipe again, once for each list of data weights `n`, with seed number
+    /// `repeats[j]` (0 is the run's own), and measures each model: `(trainings, measured)`.
+    ///
+    /// # Errors
+    /// When this run cannot be trained again, or the results cannot be kept.
+    fn retrain(
+        &self,
+        weights: &[Vec<T>],
+        repeats: &[u64],
+        measured: Measured,
+        at: &Queries<T>,
+    ) -> Result<Array2<f64>, RunError> {
+        let _ = (weights, repeats, measured, at);
+        Err(RunError::NotKept { what: "recipe to be trained again" })
+    }
     /// Outputs at the end, as somebody who can only ask the model would get them.
     fn outputs(&self, examples: &Examples<T>) -> Array2<T> {
         self.model().outputs(self.final_parameters(), examples.features())

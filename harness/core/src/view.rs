@@ -43,6 +43,19 @@ use crate::{
 ///     const LEVEL: attribench_core::AccessLevel = attribench_core::AccessLevel::FullTrace;
 /// }
 /// ```
+/// Training again is a right of its own, whatever the level:
+/// ```compile_fail,E0277
+/// use attribench_core::{FullTrace, Real, Retrain, View};
+/// fn again<'a, T: Real>(view: View<'a, FullTrace, T>) -> Retrain<'a, T> {
+///     Retrain::of(view)
+/// }
+/// ```
+/// ```
+/// use attribench_core::{AndRetraining, BlackBox, Real, Retrain, View};
+/// fn again<'a, T: Real>(view: View<'a, AndRetraining<BlackBox>, T>) -> Retrain<'a, T> {
+///     Retrain::of(view)
+/// }
+/// ```
 /// What the level allows does compile:
 /// ```
 /// use attribench_core::{Checkpoints, Real, View};
@@ -51,8 +64,8 @@ use crate::{
 /// }
 /// ```
 pub struct View<'a, A, T> {
-    run: &'a dyn Run<T>,
-    meter: &'a Meter,
+    pub(crate) run: &'a dyn Run<T>,
+    pub(crate) meter: &'a Meter,
     level: PhantomData<fn() -> A>,
 }
 

@@ -33,6 +33,7 @@ pub const METRICS: &[(&str, &str)] = &[
     ("payout-rank-correlation", "rank correlation of payouts"),
     ("query-accuracy", "share of queries that the run gets right"),
     ("replayed-steps", "training steps replayed"),
+    ("retrainings", "models trained again"),
     ("score-bytes", "bytes of the score matrix"),
     ("sign-agreement", "share of effects above the noise whose sign is right"),
     ("tangents", "directional derivatives, examples times directions"),

@@ -428,6 +428,7 @@ impl<'a> Maker<'a> {
                 ("tangents", scored.cost.tangents, "examples"),
                 ("curvature-products", scored.cost.curvature_products, "examples"),
                 ("replayed-steps", scored.cost.replayed_steps, "steps"),
+                ("retrainings", scored.cost.trainings, "models"),
                 ("score-bytes", bytes, "bytes"),
             ];
             for (metric, count, unit) in counts {

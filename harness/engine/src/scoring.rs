@@ -87,6 +87,7 @@ fn file(scored: &Scored, key: &Key, store: &Store) -> Result<(), StoreError> {
         cost.tangents,
         cost.curvature_products,
         cost.replayed_steps,
+        cost.trainings,
     ];
     // Counts stay far below 2^53, where f64 is exact.
     let counts: Vec<f64> = counts.iter().map(|&count| count as f64).collect();
@@ -143,6 +144,7 @@ fn from_matrices(
             tangents: count(2),
             curvature_products: count(3),
             replayed_steps: count(4),
+            trainings: count(5),
         },
         seconds: [seconds[(0, 0)], seconds[(0, 1)]],
     })
