@@ -13,6 +13,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("attribench-engine", &["attribench-core", "attribench-datasets"]),
     ("attribench-methods", &["attribench-core"]),
     ("attribench-models", &["attribench-core", "attribench-datasets"]),
+    ("attribench-provenance", &[]),
     ("attribench-reports", &["attribench-core"]),
     ("attribench-tidy", &[]),
     ("ledger-sim", &[]),
@@ -24,6 +25,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "attribench-engine",
             "attribench-methods",
             "attribench-models",
+            "attribench-provenance",
             "attribench-reports",
             "ledger-sim",
         ],
@@ -34,13 +36,15 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 const KEPT_BY: &[(&str, &str)] = &[
     ("anyhow", "attribench-cli"),
     ("clap", "attribench-cli"),
+    ("ed25519-dalek", "attribench-provenance"),
+    ("getrandom", "attribench-provenance"),
     ("indicatif", "attribench-cli"),
     ("plotters", "attribench-reports"),
     ("polars", "attribench-reports"),
 ];
 
 /// Packages from elsewhere that tests may use and nothing else.
-const FOR_TESTS: &[&str] = &["candle-core", "criterion", "proptest", "tempfile"];
+const FOR_TESTS: &[&str] = &["candle-core", "criterion", "ct-merkle", "proptest", "tempfile"];
 
 /// A dependency that a crate names in its manifest.
 #[derive(Clone, Debug, PartialEq)]
@@ -216,7 +220,9 @@ mod tests {
 
     #[test]
     fn leaves_import_nothing_of_ours() {
-        for leaf in ["attribench-datasets", "ledger-sim", "attribench-tidy"] {
+        for leaf in
+            ["attribench-datasets", "attribench-provenance", "ledger-sim", "attribench-tidy"]
+        {
             let bad = package(leaf, &[("attribench-core", false)], &[]);
             assert_eq!(imports(&[bad]).len(), 1, "{leaf}");
         }

@@ -29,6 +29,7 @@ const BANNED_MODULES: &[(&str, &[&str], &str)] = &[
     ("ledger-sim/src/", OUTSIDE, "money depends on its inputs alone"),
     ("datasets/src/", &["env", "net", "process", "thread", "time"], "data are files and seeds"),
     ("reports/src/", &["env", "net", "process", "thread", "time"], "a record gives the same bytes"),
+    ("harness/provenance/src/", &["env", "net", "process", "thread", "time"], "a log is told"),
     ("harness/engine/src/", &["env", "net", "thread"], "threads come from the pool of the caller"),
     ("harness/cli/src/", &["net"], "nothing is sent or fetched"),
 ];

@@ -1,0 +1,207 @@
+//! Appending to a tree on disk.
+
+use std::{
+    collections::BTreeSet,
+    fs::{self, File},
+    io::Write as _,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    error::LogError,
+    hash::{Digest, leaf_hash},
+    tile::{Shelf, TILE_HEIGHT, TILE_WIDTH, path},
+    tree::{LONGEST_ENTRY, TreeHead, TreeReader, spine::Spine},
+};
+
+/// Appends entries; holds less than one tile a level and one bundle of entries.
+///
+/// What was appended is on disk, in tiles that nobody has to rewrite, once [`Self::flush`] has
+/// returned. A file is written beside its place and renamed, so that one that was flushed is never
+/// seen half written afterwards, whatever happens to the process.
+pub struct TreeWriter {
+    folder: PathBuf,
+    spine: Spine,
+    bundle: Vec<u8>,
+    flushed: u64,
+    unsynced: Vec<PathBuf>,
+}
+
+impl TreeWriter {
+    /// An empty tree in a folder that holds none.
+    ///
+    /// # Errors
+    /// [`LogError::Exists`], or what the disk says.
+    pub fn create(folder: &Path) -> Result<Self, LogError> {
+        let tiles = folder.join("tile");
+        if tiles.exists() {
+            return Err(LogError::Exists { path: folder.to_owned() });
+        }
+        fs::create_dir_all(&tiles).map_err(LogError::io(&tiles))?;
+        Ok(Self {
+            folder: folder.to_owned(),
+            spine: Spine::default(),
+            bundle: Vec::new(),
+            flushed: 0,
+            unsynced: Vec::new(),
+        })
+    }
+
+    /// Goes on after the first `size` entries of a folder; what lies behind them is written over.
+    ///
+    /// # Errors
+    /// When files of those entries are missing or do not fit each other.
+    pub fn resume(folder: &Path, size: u64) -> Result<Self, LogError> {
+        let reader = TreeReader::open(folder, size);
+        let mut levels = Vec::new();
+        let mut count = size;
+        while count > 0 {
+            let level = levels.len() as u32;
+            let tile = match count % TILE_WIDTH {
+                0 => Vec::new(),
+                _ => reader.tile(level, count / TILE_WIDTH)?,
+            };
+            levels.push(tile);
+            count >>= TILE_HEIGHT;
+        }
+        let bundle = match size % TILE_WIDTH {
+            0 => Vec::new(),
+            _ => reader.bundle_bytes(size / TILE_WIDTH)?,
+        };
+        let spine = Spine::from_levels(size, levels);
+        let mut writer =
+            Self { folder: folder.to_owned(), spine, bundle, flushed: 0, unsynced: Vec::new() };
+        // Files of these very widths may be missing where another program keeps full tiles only.
+        writer.write_partial_tiles()?;
+        writer.flushed = size;
+        Ok(writer)
+    }
+
+    /// Appends an entry and returns its position.
+    ///
+    /// # Errors
+    /// [`LogError::EntryTooLong`], or what the disk says.
+    pub fn append(&mut self, entry: &[u8]) -> Result<u64, LogError> {
+        if entry.len() > LONGEST_ENTRY {
+            return Err(LogError::EntryTooLong { found: entry.len() });
+        }
+        let index = self.spine.size();
+        self.bundle.extend((entry.len() as u16).to_be_bytes());
+        self.bundle.extend(entry);
+        if (index + 1).is_multiple_of(TILE_WIDTH) {
+            let file = path(&self.folder, Shelf::Entries, index / TILE_WIDTH, TILE_WIDTH);
+            write_whole(&file, &self.bundle)?;
+            self.unsynced.push(file);
+            self.bundle.clear();
+        }
+        let (folder, unsynced) = (&self.folder, &mut self.unsynced);
+        self.spine.push(leaf_hash(entry), &mut |level, index, hashes| {
+            let file = path(folder, Shelf::Hashes(level), index, TILE_WIDTH);
+            write_whole(&file, &concatenated(hashes))?;
+            unsynced.push(file);
+            Ok(())
+        })?;
+        Ok(index)
+    }
+
+    /// Size and root of all that was appended.
+    pub fn head(&self) -> TreeHead {
+        self.spine.head()
+    }
+
+    /// Brings everything that was appended to the disk, and returns the head of it.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn flush(&mut self) -> Result<TreeHead, LogError> {
+        if self.spine.size() > self.flushed {
+            self.write_partial_tiles()?;
+            sync(&self.folder, &self.unsynced)?;
+            self.unsynced.clear();
+            self.flushed = self.spine.size();
+        }
+        Ok(self.head())
+    }
+
+    /// Writes the last tile of each level where it is not full and not there yet.
+    fn write_partial_tiles(&mut self) -> Result<(), LogError> {
+        let size = self.spine.size();
+        for (level, hashes) in (0u32..).zip(self.spine.levels()) {
+            let count = |size: u64| size >> (TILE_HEIGHT * level);
+            if hashes.is_empty() || count(size) == count(self.flushed) {
+                continue;
+            }
+            let (index, width) = (count(size) / TILE_WIDTH, hashes.len() as u64);
+            let file = path(&self.folder, Shelf::Hashes(level), index, width);
+            write_whole(&file, &concatenated(hashes))?;
+            self.unsynced.push(file);
+        }
+        if !self.bundle.is_empty() {
+            let (index, width) = (size / TILE_WIDTH, size % TILE_WIDTH);
+            let file = path(&self.folder, Shelf::Entries, index, width);
+            write_whole(&file, &self.bundle)?;
+            self.unsynced.push(file);
+        }
+        Ok(())
+    }
+}
+
+/// A tree of entries that are all known, in a folder of its own.
+///
+/// # Errors
+/// As [`TreeWriter::append`].
+pub fn write_tree<B: AsRef<[u8]>>(
+    folder: &Path,
+    entries: impl IntoIterator<Item = B>,
+) -> Result<TreeHead, LogError> {
+    let mut writer = TreeWriter::create(folder)?;
+    for entry in entries {
+        writer.append(entry.as_ref())?;
+    }
+    writer.flush()
+}
+
+fn concatenated(hashes: &[Digest]) -> Vec<u8> {
+    hashes.iter().flat_map(|hash| hash.0).collect()
+}
+
+/// Writes a file that is seen whole or not at all; it reaches the disk with [`sync`].
+fn write_whole(file: &Path, bytes: &[u8]) -> Result<(), LogError> {
+    let beside = file.with_extension("new");
+    let created = match File::create(&beside) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let folder = file.parent().expect("a tile lies in a folder");
+            fs::create_dir_all(folder).map_err(LogError::io(folder))?;
+            File::create(&beside)
+        }
+        created => created,
+    };
+    created
+        .and_then(|mut file| file.write_all(bytes))
+        .and_then(|()| fs::rename(&beside, file))
+        .map_err(LogError::io(file))
+}
+
+/// Waits until files, and the folders that name them, are on the disk.
+fn sync(root: &Path, files: &[PathBuf]) -> Result<(), LogError> {
+    let mut folders = BTreeSet::from([root]);
+    for file in files {
+        File::open(file).and_then(|file| file.sync_data()).map_err(LogError::io(file))?;
+        folders.extend(file.ancestors().skip(1).take_while(|folder| *folder != root));
+    }
+    for folder in folders {
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(LogError::io(folder))?;
+    }
+    Ok(())
+}
+
+/// Replaces a file, all or nothing, and waits until it is on the disk.
+pub(crate) fn replace(file: &Path, bytes: &[u8]) -> Result<(), LogError> {
+    let beside = file.with_extension("new");
+    File::create(&beside)
+        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
+        .and_then(|()| fs::rename(&beside, file))
+        .map_err(LogError::io(file))?;
+    let folder = file.parent().expect("a file lies in a folder");
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(LogError::io(folder))
+}
