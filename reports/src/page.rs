@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use attribench_core::{Record, Row, Timing};
+use attribench_core::{Record, Row, Timing, TrialOutcome};
 
 use crate::costs::{access_cell, cost_table};
 use crate::error::{make_folder, write_file};
@@ -71,8 +71,10 @@ fn page(
     let sections = [
         question(record),
         verdicts(record),
+        failures(record),
         section("figures", "Figures", &drawn),
         rows_table(record),
+        trials(record),
         section("costs", "What each method costs", &cost_table(record, run, timings)),
         timings_table(timings, run.seconds),
         facts(run),
@@ -135,6 +137,53 @@ fn verdicts(record: &Record) -> String {
         );
     }
     section("verdicts", "What was expected", &body)
+}
+
+fn failures(record: &Record) -> String {
+    let mut body = String::new();
+    for failure in &record.failures {
+        body += &format!(
+            "<tr><td>{}</td>{}<td>{}</td></tr>\n",
+            escape(&failure.method),
+            access_cell(Some(failure.access)),
+            escape(&failure.reason)
+        );
+    }
+    if !body.is_empty() {
+        body = format!(
+            "<p>These methods gave no scores and stand in no figure and no comparison.</p>\n\
+             <div class=\"wide\"><table>\n<thead><tr><th>Method</th><th>Reads</th><th>Reason</th>\
+             </tr></thead>\n<tbody>\n{body}</tbody></table></div>\n"
+        );
+    }
+    section("failures", "What failed", &body)
+}
+
+fn trials(record: &Record) -> String {
+    let mut body = String::new();
+    for trial in &record.trials {
+        let reached = match &trial.outcome {
+            TrialOutcome::Lds(value) => number_cell(&number::estimate(value), value.point()),
+            TrialOutcome::Failed(reason) => format!("<td>failed: {}</td>", escape(reason)),
+        };
+        body += &format!(
+            "<tr><td>{}</td><td><code>{}</code></td>{reached}<td>{}</td></tr>\n",
+            escape(&trial.method),
+            escape(&trial.parameters),
+            if trial.chosen { "reported" } else { "" }
+        );
+    }
+    if !body.is_empty() {
+        body = format!(
+            "<p>Settings were chosen by the mean linear datamodelling score on tuning queries and \
+             tuning subsets, which no number above reads. The best of several looks better there \
+             than it is.</p>\n<div class=\"wide\"><table class=\"sortable\">\n<thead><tr>\
+             <th scope=\"col\">Method</th><th scope=\"col\">Setting</th>\
+             <th scope=\"col\" class=\"number\">LDS when tuning</th><th scope=\"col\">Choice</th>\
+             </tr></thead>\n<tbody>\n{body}</tbody></table></div>\n"
+        );
+    }
+    section("trials", "Settings tried", &body)
 }
 
 fn figure_section(figure: &Figure) -> Result<String, ReportError> {

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use attribench_core::{AccessLevel, EffectPair, Estimate, Payout, Record, Row, Verdict};
+use attribench_core::{
+    AccessLevel, EffectPair, Estimate, Failure, Payout, Record, Row, Trial, Verdict,
+};
 use polars::prelude::*;
 use serde::de::IntoDeserializer;
 use serde::de::value::{Error as ValueError, StrDeserializer};
@@ -23,6 +25,8 @@ struct Words {
     question: String,
     prediction: String,
     verdicts: Vec<Verdict>,
+    failures: Vec<Failure>,
+    trials: Vec<Trial>,
 }
 
 /// Writes a record into a folder: `rows.parquet`, `rows.csv`, `effects.parquet`,
@@ -36,6 +40,8 @@ pub fn write_tables(record: &Record, folder: &Path) -> Result<(), ReportError> {
         question: record.question.clone(),
         prediction: record.prediction.clone(),
         verdicts: record.verdicts.clone(),
+        failures: record.failures.clone(),
+        trials: record.trials.clone(),
     };
     let path = folder.join(WORDS_FILE);
     write_file(&path, &to_json(&words, &path)?)?;
@@ -58,6 +64,8 @@ pub fn read_tables(folder: &Path) -> Result<Record, ReportError> {
         effects: Table::read(folder, EFFECTS_FILE)?.effects()?,
         payouts: Table::read(folder, PAYOUTS_FILE)?.payouts()?,
         verdicts: words.verdicts,
+        failures: words.failures,
+        trials: words.trials,
     })
 }
 

@@ -322,6 +322,16 @@ fn the_table_has_only_columns_that_tell_something() {
 }
 
 #[test]
+fn failures_and_trials_are_told() {
+    let page = page_of(&common::record(), &common::facts());
+    assert!(page.contains("<td>lissa</td>") && page.contains("diverged at damping &lt;0.001&gt;"));
+    assert!(page.contains("{&quot;damping&quot;:0.1}") && page.contains("<td>reported</td>"));
+    assert!(page.contains("failed: not positive definite"));
+    let empty = page_of(&Record::default(), &common::facts());
+    assert!(!empty.contains("What failed") && !empty.contains("Settings tried"));
+}
+
+#[test]
 fn costs_stand_in_one_table() {
     let page = page_of(&common::record(), &common::facts());
     let (_, costs) = page.split_once("What each method costs").expect("the table is there");

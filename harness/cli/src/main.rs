@@ -37,7 +37,8 @@ enum Command {
 const EXIT_CODES: &str = "\
 Exit codes:
   0  done
-  1  it failed while running (disk, method, books that do not balance)
+  1  it failed while running (disk, books that do not balance), or some method of it did: the
+     report tells of the others
   2  the command line or the experiment is wrong
   3  done, but a condition under `expect:` did not hold";
 

@@ -463,6 +463,36 @@ const WRONG: &[Wrong] = &[
         says: &["names no method of this experiment", "known: random, grad-dot, path-ledger"],
     },
     Wrong {
+        replace: "- path-ledger",
+        by: "- path-ledger: { tune: { nodes: [1, 2] } }",
+        at: Some("path-ledger:"),
+        says: &["`tune` has 6 tuning queries and 0 tuning subsets", "hint: set `data.tuning-"],
+    },
+    Wrong {
+        replace: "- path-ledger",
+        by: "- path-ledger: { tune: { nodes: 2 } }",
+        at: Some("path-ledger:"),
+        says: &["`tune.nodes` lists no values", "hint: write `tune:"],
+    },
+    Wrong {
+        replace: "- path-ledger",
+        by: "- path-ledger: { label: truth }",
+        at: Some("path-ledger:"),
+        says: &["a method is called `truth`", "give it another `label`"],
+    },
+    Wrong {
+        replace: "draws: 200",
+        by: "memory: 2 GB",
+        at: Some("2 GB"),
+        says: &["in `memory`", "`2 GB` is no amount of memory, such as 2GiB"],
+    },
+    Wrong {
+        replace: "draws: 200",
+        by: "memory: 1MiB",
+        at: Some("1MiB"),
+        says: &["with one thread, and `memory` is 1 MiB", "hint: allow more"],
+    },
+    Wrong {
         replace: "embedded: wine",
         by: "embedded: wines",
         at: Some("\n  source"),
@@ -535,6 +565,54 @@ fn an_unmet_expectation_has_its_own_exit_code_and_its_report() {
     let record: Value = serde_json::from_slice(&place.read("out/record.json")).unwrap();
     assert_eq!(record["verdicts"][0]["held"], false);
     assert_eq!(place.run(&["--set", "expect=[]"]).expect_code(0).trained(), 0);
+}
+
+#[test]
+fn a_method_that_fails_takes_nothing_from_the_others() {
+    // No system of equations is solved to a residual of 1e-30.
+    let fails = "- influence-cg: { tolerance: 1.0e-30, iterations: 2 }\n  - path-ledger";
+    let place = Place::new(&TINY.replace("- path-ledger", fails));
+    let ended = place.run(&[]).expect_error(1, &["method `influence-cg`", "1 method failed"]);
+    assert!(ended.stdout.contains("grad-dot"), "{}", ended.stdout);
+    let record: Value = serde_json::from_slice(&place.read("out/record.json")).unwrap();
+    assert_eq!(record["failures"][0]["method"], "influence-cg");
+    assert!(place.text("out/report.html").contains("What failed"));
+    let rows = place.text("out/rows.csv");
+    assert!(rows.contains("path-ledger") && !rows.contains("influence-cg"), "{rows}");
+}
+
+#[test]
+fn settings_are_chosen_on_queries_and_subsets_of_their_own() {
+    // No system of equations is solved to a residual of 1e-30, so two settings of four fail.
+    let grid = "- influence-cg: { tune: { damping: [{ relative: 0.001 }, { relative: 100.0 }], \
+                tolerance: [1.0e-30, 0.001] } }\n  - path-ledger";
+    let tuned = TINY.replace("- path-ledger", grid).replace("subsets: 8", "subsets: 8, tuning: 12");
+    let place = Place::new(&tuned);
+    assert_eq!(place.run(&[]).expect_code(0).trained(), SUBSETS + 12 + REMOVALS);
+    let record: Value = serde_json::from_slice(&place.read("out/record.json")).unwrap();
+    let trials = record["trials"].as_array().unwrap();
+    let (point, chosen) = (
+        |trial: &Value| trial["outcome"]["lds"]["point"].as_f64(),
+        |trial: &&Value| trial["chosen"] == true,
+    );
+    assert_eq!(trials.len(), 4);
+    assert!(trials[0]["outcome"]["failed"].as_str().unwrap().contains("residual"));
+    let best = trials.iter().filter_map(point).fold(f64::NEG_INFINITY, f64::max);
+    let taken: Vec<&Value> = trials.iter().filter(chosen).collect();
+    assert_eq!((taken.len(), point(taken[0])), (1, Some(best)));
+    let rows = place.text("out/rows.csv");
+    let lds = rows.lines().find(|row| row.contains(",influence-cg,") && row.contains(",lds,"));
+    assert!(lds.unwrap().ends_with(",4"), "four settings were tried: {lds:?}");
+    assert!(place.text("out/report.html").contains("Settings tried"));
+    // What is reported does not depend on what was tried besides.
+    let alone = tuned.replace("tolerance: [1.0e-30, 0.001]", "tolerance: [0.001]");
+    place.write(&alone);
+    assert_eq!(place.run(&[]).expect_code(0).trained(), 0);
+    let point_of = |rows: &str| -> String {
+        let row = rows.lines().find(|row| row.contains(",influence-cg,")).unwrap();
+        row.rsplit_once(',').unwrap().0.to_owned()
+    };
+    assert_eq!(point_of(&place.text("out/rows.csv")), point_of(&rows));
 }
 
 #[test]

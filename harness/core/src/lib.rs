@@ -42,7 +42,7 @@ pub use model::{
     Stack, StepSize,
 };
 pub use real::Real;
-pub use record::{EffectPair, Payout, Record, Row, Timing, Verdict};
+pub use record::{EffectPair, Failure, Payout, Record, Row, Timing, Trial, TrialOutcome, Verdict};
 pub use retrain::{Measured, Retrain};
 pub use run::{Checkpoint, Observer, Recipe, Run, RunError, Step};
 pub use scores::{Scale, Scores, ScoresError};

@@ -91,6 +91,40 @@ pub struct Verdict {
     pub evidence: String,
 }
 
+/// A method that gave no scores.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Failure {
+    /// Its label.
+    pub method: String,
+    /// What it may read.
+    pub access: AccessLevel,
+    /// What it said, with what to do.
+    pub reason: String,
+}
+
+/// What a setting reached on the tuning queries and subsets.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TrialOutcome {
+    /// Its mean linear datamodelling score there.
+    Lds(Estimate),
+    /// It gave no scores, for this reason.
+    Failed(String),
+}
+
+/// One setting of a method that was tried before the reported one was chosen.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Trial {
+    /// Label of the method.
+    pub method: String,
+    /// All its parameters, as JSON.
+    pub parameters: String,
+    /// What it reached.
+    pub outcome: TrialOutcome,
+    /// Whether it is the setting that is reported.
+    pub chosen: bool,
+}
+
 /// Everything that an experiment reports.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Record {
@@ -106,4 +140,8 @@ pub struct Record {
     pub payouts: Vec<Payout>,
     /// Conditions checked.
     pub verdicts: Vec<Verdict>,
+    /// Methods that gave no scores.
+    pub failures: Vec<Failure>,
+    /// Settings that were tried, by method.
+    pub trials: Vec<Trial>,
 }

@@ -17,3 +17,4 @@ pub mod trace;
 pub mod training;
 pub mod treasury;
 pub mod truths;
+pub mod tuning;

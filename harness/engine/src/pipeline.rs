@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use attribench_core::{FitReal, Queries, Real, Record, Timing, stream};
+use attribench_core::{Examples, Failure, FitReal, Queries, Real, Record, Timing, Trial, stream};
 use ndarray::Array2;
 use rand::Rng;
 use thiserror::Error;
@@ -12,12 +12,13 @@ use crate::{
     plan::{Plan, Registries},
     progress::Progress,
     retrain::Retrainer,
-    scoring::{Scored, ScoringError, score},
+    scoring::{Attributed, ScoringError, score},
     spec::Precision,
     store::{Key, Store, StoreError},
     trace::{TrainedRun, train_states},
     training::Trainer,
-    truths,
+    truths::{self, MeasuredTruths},
+    tuning::{TuningData, TuningError, choose},
 };
 
 /// Why an experiment stopped.
@@ -26,9 +27,6 @@ pub enum PipelineError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A method failed.
-    #[error(transparent)]
-    Scoring(#[from] ScoringError),
     /// A measurement could not be made.
     #[error(transparent)]
     Measure(#[from] MeasureError),
@@ -52,7 +50,8 @@ pub struct Outcome {
 /// Runs a plan. The record depends on the plan alone, not on threads, store or clock.
 ///
 /// # Errors
-/// When a method, a measurement or the disk fails; finished units stay in the store.
+/// When a measurement or the disk fails; finished units stay in the store. A method that fails is
+/// no error: the record tells it beside the others' results.
 pub fn run(
     plan: &Plan,
     registries: &Registries<'_>,
@@ -87,7 +86,7 @@ fn run_in<T: FitReal>(
     let spec = &plan.spec;
     let mut clock = Clock { timings: Vec::new(), last: Instant::now() };
     let model = T::model(plan.model.as_ref());
-    let train = attribench_core::Examples::<T>::from_dataset(&plan.train);
+    let train = Examples::<T>::from_dataset(&plan.train);
     let queries = Queries { examples: plan.all_queries::<T>(), utility: spec.utility };
     let recipe_key = plan.recipe_key();
 
@@ -115,18 +114,12 @@ fn run_in<T: FitReal>(
     let floor = noise_floor(&run, &queries, &Key::of("floor", &spec.seed, &[&recipe_key]), store)?;
     clock.lap("noise floor");
 
-    progress.begin("scoring", plan.methods.len());
     let run_key = Key::of("run", &(spec.seed, spec.checkpoints), &[&recipe_key]);
-    let mut scored: Vec<Scored> = Vec::new();
-    for planned in &plan.methods {
-        scored.push(score(planned, &run, &queries, spec.seed, &run_key, store)?);
-        progress.advance(1);
-    }
-    progress.end();
+    let attribution = attribute(plan, &run, &queries, &measured, &run_key, store, progress)?;
     clock.lap("score");
-    for (planned, scored) in plan.methods.iter().zip(&scored) {
-        for (stage, seconds) in ["fit", "score"].into_iter().zip(scored.seconds) {
-            let method = Some(planned.label.clone());
+    for attributed in &attribution.methods {
+        for (stage, seconds) in ["fit", "score"].into_iter().zip(attributed.scored.seconds) {
+            let method = Some(attributed.planned.label.clone());
             clock.timings.push(Timing { stage: stage.to_owned(), method, seconds });
         }
     }
@@ -135,12 +128,14 @@ fn run_in<T: FitReal>(
     let measurement = Measurement {
         plan,
         truths: &measured,
-        scored: &scored,
+        methods: &attribution.methods,
         floor: &floor,
         accuracy: accuracy(&outputs, &queries.examples, plan.queries.len()),
         treasury: registries.treasury,
     };
-    let record = measure(&measurement, progress)?;
+    let mut record = measure(&measurement, progress)?;
+    record.failures = attribution.failures;
+    record.trials = attribution.trials;
     clock.last = Instant::now();
     Ok(Outcome {
         record,
@@ -150,6 +145,60 @@ fn run_in<T: FitReal>(
     })
 }
 
+/// What all methods gave.
+struct Attribution<'a> {
+    methods: Vec<Attributed<'a>>,
+    failures: Vec<Failure>,
+    trials: Vec<Trial>,
+}
+
+/// Scores by every method of the plan, each in the best of its settings. A method that fails is
+/// told in the record and takes nothing from the others.
+fn attribute<'a, T: FitReal>(
+    plan: &'a Plan,
+    run: &TrainedRun<'_, T>,
+    queries: &Queries<T>,
+    truths: &MeasuredTruths,
+    run_key: &Key,
+    store: &Store,
+    progress: &dyn Progress,
+) -> Result<Attribution<'a>, StoreError> {
+    let tuning_key = Key::of("tuning", &(), &[run_key]);
+    let tuning = truths.tuning_subsets.as_ref().zip(plan.tuning_queries.as_ref());
+    let tuning = tuning.map(|(truth, tuning_queries)| TuningData {
+        queries: Queries {
+            examples: Examples::from_dataset(tuning_queries),
+            utility: queries.utility,
+        },
+        truth: truth.from_query(plan.queries.len()),
+        seed: plan.spec.seed,
+        draws: plan.spec.draws,
+        key: &tuning_key,
+    });
+    let mut found = Attribution { methods: vec![], failures: vec![], trials: vec![] };
+    progress.begin("scoring", plan.methods.len());
+    for planned in &plan.methods {
+        let scored = choose(planned, run, tuning.as_ref(), store).and_then(|(chosen, trials)| {
+            found.trials.extend(trials);
+            let setting = planned.settings[chosen].as_ref();
+            let (label, seed) = (&planned.label, plan.spec.seed);
+            Ok(score(label, setting, run, queries, seed, run_key, store)?)
+        });
+        match scored {
+            Ok(scored) => found.methods.push(Attributed { planned, scored }),
+            Err(TuningError::Scoring(ScoringError::Store(error))) => return Err(error),
+            Err(error) => found.failures.push(Failure {
+                method: planned.label.clone(),
+                access: planned.method().level(),
+                reason: error.to_string(),
+            }),
+        }
+        progress.advance(1);
+    }
+    progress.end();
+    Ok(found)
+}
+
 fn last_parameters<T: Real>(run: &TrainedRun<'_, T>) -> Vec<T> {
     run.states().last().expect("the end is kept").parameters.clone()
 }
@@ -157,7 +206,7 @@ fn last_parameters<T: Real>(run: &TrainedRun<'_, T>) -> Vec<T> {
 /// One entry a query: whether the largest output is that of the label; `None` for regressions.
 fn accuracy<T: Real>(
     outputs: &Array2<T>,
-    examples: &attribench_core::Examples<T>,
+    examples: &Examples<T>,
     queries: usize,
 ) -> Option<Vec<f64>> {
     let attribench_core::Labels::Classes(labels) = examples.labels() else { return None };

@@ -3,7 +3,8 @@
 use std::{collections::BTreeSet, time::Instant};
 
 use attribench_core::{
-    AnyModel, ErasedMethod, Examples, FitReal, MethodEntry, ModelEntry, Scale, StepSize, Utility,
+    AnyModel, ErasedMethod, Examples, FitReal, MethodEntry, ModelEntry, ParameterError, Scale,
+    StepSize, Utility,
 };
 use attribench_datasets::{
     AnswerKey, Dataset, SplitOptions, Splits, Targets, assign_owners, corrupt, load, split,
@@ -36,8 +37,15 @@ pub struct Registries<'a> {
 pub struct PlannedMethod {
     /// The method's name, or the `label` among its parameters.
     pub label: String,
-    /// The method.
-    pub method: Box<dyn ErasedMethod>,
+    /// The method with each of its settings, at least one; several are tuned over.
+    pub settings: Vec<Box<dyn ErasedMethod>>,
+}
+
+impl PlannedMethod {
+    /// The method in its first setting: name, scale and access are those of all.
+    pub fn method(&self) -> &dyn ErasedMethod {
+        self.settings[0].as_ref()
+    }
 }
 
 /// A checked experiment with its data at hand.
@@ -156,9 +164,25 @@ fn plan_methods(
             let message = format!("two methods are called `{label}`");
             found.push(Diagnostic::at(asked, message).hint("give one of them a `label`"));
         }
-        match (entry.build)(parameters) {
-            Ok(method) => planned.push(PlannedMethod { label, method }),
+        if ["run", "truth"].contains(&label.as_str()) {
+            let message = format!("a method is called `{label}`");
+            let hint = "`run` and `truth` name rows of their own; give it another `label`";
+            found.push(Diagnostic::at(asked, message).hint(hint));
+        }
+        let settings = match grid(parameters) {
+            Ok(settings) => settings,
+            Err(reason) => {
+                found.push(Diagnostic::at(asked, format!("method `{name}`: {reason}")));
+                continue;
+            }
+        };
+        if settings.len() > 1 {
+            check_tuning(spec, asked, found);
+        }
+        match settings.into_iter().map(entry.build).collect() {
+            Ok(settings) => planned.push(PlannedMethod { label, settings }),
             Err(error) => {
+                let error: ParameterError = error;
                 found.push(Diagnostic::at(asked, format!("method `{name}`: {error}")));
             }
         }
@@ -167,6 +191,49 @@ fn plan_methods(
         found.push(Diagnostic::missing("methods").hint("name at least one method"));
     }
     planned
+}
+
+/// Most settings of one method.
+const MOST_SETTINGS: usize = 1000;
+
+/// Every combination of the values under `tune`, over the other parameters; the parameters
+/// themselves where nothing is tuned.
+fn grid(mut parameters: serde_json::Value) -> Result<Vec<serde_json::Value>, String> {
+    let Some(tune) = parameters.as_object_mut().and_then(|map| map.remove("tune")) else {
+        return Ok(vec![parameters]);
+    };
+    let lists = "hint: write `tune: {parameter: [value, value]}`";
+    let tune = tune.as_object().ok_or_else(|| format!("`tune` is no map\n{lists}"))?;
+    let mut settings = vec![parameters];
+    for (name, values) in tune {
+        let values = values.as_array().filter(|values| !values.is_empty());
+        let values = values.ok_or_else(|| format!("`tune.{name}` lists no values\n{lists}"))?;
+        let with = |setting: &serde_json::Value, value: &serde_json::Value| {
+            let mut setting = setting.clone();
+            setting[name] = value.clone();
+            setting
+        };
+        settings = settings
+            .iter()
+            .flat_map(|setting| values.iter().map(move |value| with(setting, value)))
+            .collect();
+        if settings.len() > MOST_SETTINGS {
+            return Err(format!("`tune` asks for more than {MOST_SETTINGS} settings"));
+        }
+    }
+    Ok(settings)
+}
+
+/// Settings are chosen on queries and subsets of their own.
+fn check_tuning(spec: &Spec, asked: &Spanned<Named>, found: &mut Vec<Diagnostic>) {
+    let queries = spec.data.value.tuning_queries;
+    let subsets = spec.truths.value.subsets.map_or(0, |subsets| subsets.tuning);
+    if queries < 2 || subsets < 4 {
+        let message =
+            format!("`tune` has {queries} tuning queries and {subsets} tuning subsets to go by");
+        let hint = "set `data.tuning-queries` (2 or more) and `truths.subsets.tuning` (4 or more)";
+        found.push(Diagnostic::at(asked, message).hint(hint));
+    }
 }
 
 fn plan_conditions(
@@ -293,7 +360,7 @@ fn check_money(
     let method = methods.iter().find(|method| method.label == *reference);
     let every_contributor =
         reference == "leave-contributor-out" && removal_truth.is_some_and(|r| r.count.is_none());
-    if method.is_some_and(|method| method.method.info().scale == Scale::Arbitrary) {
+    if method.is_some_and(|method| method.method().info().scale == Scale::Arbitrary) {
         let message = format!("`reference: {reference}` has scores of arbitrary scale");
         found.push(Diagnostic::at(money, message).hint("name a method with a unit, or a truth"));
     } else if method.is_none() && !every_contributor {
@@ -416,14 +483,58 @@ impl Plan {
         }
     }
 
+    /// The most threads, `jobs` or fewer, with which the run stays below the `memory` it may take.
+    ///
+    /// # Errors
+    /// When one thread takes more.
+    pub fn threads_within_memory(&self, jobs: usize) -> Result<usize, Diagnostic> {
+        let Some(memory) = &self.spec.memory else { return Ok(jobs) };
+        let fits = |jobs: &usize| self.bytes(*jobs) <= memory.value.0;
+        (1..=jobs).rev().find(fits).ok_or_else(|| {
+            let mebibytes = |bytes: u64| bytes.div_ceil(1 << 20);
+            let message = format!(
+                "the run takes about {} MiB with one thread, and `memory` is {} MiB",
+                mebibytes(self.bytes(1)),
+                mebibytes(memory.value.0)
+            );
+            let hint = "allow more, or take fewer queries, removals or methods";
+            Diagnostic::at(memory, message).hint(hint)
+        })
+    }
+
+    fn trainings(&self) -> usize {
+        let contributors = self.train.contributors().len();
+        truths::trainings(&self.spec.truths.value, self.train.len(), contributors)
+    }
+
     fn forecast_in<T: FitReal>(&self, jobs: usize) -> Forecast {
         let model = T::model(self.model.as_ref());
-        let (n, training) = (self.train.len(), &self.spec.training.value);
-        let contributors = self.train.contributors().len();
-        let trainings = truths::trainings(&self.spec.truths.value, n, contributors);
-        let (steps, p) = (training.steps(n), model.layout().parameters());
+        let (trainings, steps) =
+            (self.trainings(), self.spec.training.value.steps(self.train.len()));
         let width = model.stack_width().min(trainings.max(1));
         let seconds = self.measured_step::<T>(width) / width as f64;
+        Forecast {
+            trainings,
+            steps,
+            parameters: model.layout().parameters(),
+            training_seconds: seconds * (trainings * steps) as f64,
+            bytes: self.bytes_in::<T>(jobs),
+        }
+    }
+
+    /// Most bytes of memory in use at one time.
+    fn bytes(&self, jobs: usize) -> u64 {
+        match self.spec.precision {
+            Precision::F32 => self.bytes_in::<f32>(jobs),
+            Precision::F64 => self.bytes_in::<f64>(jobs),
+        }
+    }
+
+    fn bytes_in<T: FitReal>(&self, jobs: usize) -> u64 {
+        let model = T::model(self.model.as_ref());
+        let (n, training) = (self.train.len(), &self.spec.training.value);
+        let (steps, p) = (training.steps(n), model.layout().parameters());
+        let width = model.stack_width().min(self.trainings().max(1));
         let number = size_of::<T>() as u64;
         let queries = self.queries.len() + self.tuning_queries.as_ref().map_or(0, Dataset::len);
         let inputs = self.train.features().ncols();
@@ -439,15 +550,14 @@ impl Plan {
         let methods = self
             .methods
             .iter()
-            .map(|method| method.method.working_bytes(n, queries, p, size_of::<T>()))
+            .flat_map(|method| &method.settings)
+            .map(|method| method.working_bytes(n, queries, p, size_of::<T>()))
             .max()
             .unwrap_or(0);
         let pairs = self.removals() * self.queries.len() * self.methods.len();
         let effects = (pairs * EFFECT_BYTES) as u64;
         let work = methods.max(replay).max(stacks).max(effects);
-        let bytes = PROGRAM_BYTES + data + states + scores + work;
-        let training_seconds = seconds * (trainings * steps) as f64;
-        Forecast { trainings, steps, parameters: p, training_seconds, bytes }
+        PROGRAM_BYTES + data + states + scores + work
     }
 
     /// Removals whose effects are kept, pair by pair, for the report.

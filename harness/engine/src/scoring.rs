@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use attribench_core::{Cost, FitReal, Meter, MethodError, Queries, Run, Scores};
+use attribench_core::{Cost, ErasedMethod, FitReal, Meter, MethodError, Queries, Run, Scores};
 use ndarray::{Array2, ArrayView2};
 use thiserror::Error;
 
@@ -22,6 +22,14 @@ pub struct Scored {
     pub cost: Cost,
     /// Seconds of wall time when it was computed: fit, then score.
     pub seconds: [f64; 2],
+}
+
+/// A method of the plan with what it gave.
+pub struct Attributed<'a> {
+    /// The method.
+    pub planned: &'a PlannedMethod,
+    /// Scores, accounts and cost of the setting that was chosen.
+    pub scored: Scored,
 }
 
 /// Why a method gave nothing.
@@ -45,25 +53,25 @@ pub enum ScoringError {
 /// # Errors
 /// When the method or the store fails.
 pub fn score<T: FitReal>(
-    planned: &PlannedMethod,
+    label: &str,
+    method: &dyn ErasedMethod,
     run: &dyn Run<T>,
     queries: &Queries<T>,
     seed: u64,
     run_key: &Key,
     store: &Store,
 ) -> Result<Scored, ScoringError> {
-    let info = planned.method.info();
-    let specification = (info.name, planned.method.parameters(), seed);
+    let info = method.info();
+    let specification = (info.name, method.parameters(), seed);
     let key = Key::of("score", &specification, &[run_key]);
     let ids = (run.train().ids().to_vec(), queries.ids().to_vec());
-    let failed =
-        |source: MethodError| ScoringError::Method { label: planned.label.clone(), source };
+    let failed = |source: MethodError| ScoringError::Method { label: label.to_owned(), source };
     if let Some(matrices) = store.read("score", &key)? {
         return from_matrices(matrices, ids, info.scale).map_err(|error| failed(error.into()));
     }
     let meter = Meter::default();
     let start = Instant::now();
-    let mut scorer = T::fit(planned.method.as_ref(), run, &meter, seed).map_err(failed)?;
+    let mut scorer = T::fit(method, run, &meter, seed).map_err(failed)?;
     let fitted = start.elapsed().as_secs_f64();
     let scores = scorer.score(queries).map_err(failed)?;
     let seconds = [fitted, start.elapsed().as_secs_f64() - fitted];

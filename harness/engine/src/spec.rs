@@ -108,6 +108,9 @@ pub struct Subsets {
     /// Seeds a subset, `R`; the first is that of the run.
     #[serde(default = "one")]
     pub seeds: usize,
+    /// Further subsets on which settings of methods are chosen; no other number reads them.
+    #[serde(default)]
+    pub tuning: usize,
 }
 
 /// Retraining without one example, or without one contributor.
@@ -139,6 +142,30 @@ pub struct Truths {
     /// Contributors.
     #[serde(default)]
     pub leave_contributor_out: Option<Removals>,
+}
+
+/// A number of bytes, written with its unit: `512MiB`, `2GiB`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bytes(pub u64);
+
+impl std::str::FromStr for Bytes {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let units = [("KiB", 10), ("MiB", 20), ("GiB", 30), ("TiB", 40)];
+        let found = units.iter().find_map(|&(unit, shift)| {
+            let number: f64 = text.strip_suffix(unit)?.trim().parse().ok()?;
+            (number > 0.0 && number.is_finite()).then(|| (number * 2f64.powi(shift)) as u64)
+        });
+        found.map(Self).ok_or_else(|| format!("`{text}` is no amount of memory, such as 2GiB"))
+    }
+}
+
+impl<'de> Deserialize<'de> for Bytes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
 }
 
 /// A stream of queries that pays contributors.
@@ -293,6 +320,8 @@ sections! {
     methods, MethodsSection, "methods": Vec<Spanned<Named>>;
     /// Payouts.
     money, MoneySection, "money": Option<Spanned<Money>> = None;
+    /// Most memory that the run may take; as much as it needs where absent.
+    memory, MemorySection, "memory": Option<Spanned<Bytes>> = None;
     /// Bootstrap draws behind every interval.
     draws, DrawsSection, "draws": usize = 2000;
     /// Conditions checked after the run.
@@ -307,5 +336,19 @@ fn unknown_sections(text: &str) -> Vec<Diagnostic> {
             .filter(|key| !SECTIONS.contains(&key.value.as_str()))
             .map(|key| Diagnostic::unknown("section", key, SECTIONS.iter().copied()))
             .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Bytes;
+
+    #[test]
+    fn memory_is_read_with_its_unit() {
+        assert_eq!("2GiB".parse(), Ok(Bytes(2 << 30)));
+        assert_eq!("1.5 MiB".parse(), Ok(Bytes(3 << 19)));
+        for wrong in ["2", "2GB", "GiB", "-1GiB", "0MiB", "nanGiB"] {
+            assert!(wrong.parse::<Bytes>().unwrap_err().contains("such as"), "{wrong}");
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use attribench_core::{Real, stream};
 use attribench_datasets::Dataset;
-use ndarray::{Array2, ArrayView2, Axis};
+use ndarray::{Array2, ArrayView2, Axis, s};
 use rand::seq::SliceRandom;
 
 use crate::{
@@ -19,6 +19,21 @@ pub struct SubsetTruth {
     pub masks: Array2<bool>,
     /// Utilities by seed, `(M, Q)` each.
     pub utilities: Vec<Array2<f64>>,
+}
+
+impl SubsetTruth {
+    /// The first `count` subsets, and the others.
+    fn split_at(&self, count: usize) -> (Self, Self) {
+        let part = |rows: std::ops::Range<usize>| Self {
+            masks: self.masks.slice(s![rows.clone(), ..]).to_owned(),
+            utilities: self
+                .utilities
+                .iter()
+                .map(|by_seed| by_seed.slice(s![rows.clone(), ..]).to_owned())
+                .collect(),
+        };
+        (part(0..count), part(count..self.masks.nrows()))
+    }
 }
 
 /// Effects of keeping a group against leaving it out, `f_q(1) - f_q(1 - 1_S)` under the same seed.
@@ -55,6 +70,8 @@ pub fn mean(matrices: &[Array2<f64>]) -> Array2<f64> {
 pub struct MeasuredTruths {
     /// Subset retraining.
     pub subsets: Option<SubsetTruth>,
+    /// The same for subsets on which settings of methods are chosen.
+    pub tuning_subsets: Option<SubsetTruth>,
     /// Leave-one-out and leave-contributor-out.
     pub removals: Vec<RemovalTruth>,
 }
@@ -64,10 +81,11 @@ pub fn subset_size(subsets: &Subsets, examples: usize) -> usize {
     (subsets.fraction * examples as f64).round() as usize
 }
 
-/// Subsets of exactly [`subset_size`] examples, from the stream `subsets` of the seed.
+/// Subsets of exactly [`subset_size`] examples, from the stream `subsets` of the seed; after those
+/// that are reported come those for tuning.
 pub fn draw_masks(subsets: &Subsets, examples: usize, seed: u64) -> Array2<bool> {
     let size = subset_size(subsets, examples);
-    let mut masks = Array2::from_elem((subsets.subsets, examples), false);
+    let mut masks = Array2::from_elem((subsets.subsets + subsets.tuning, examples), false);
     for (index, mut mask) in masks.outer_iter_mut().enumerate() {
         let mut rows: Vec<usize> = (0..examples).collect();
         rows.shuffle(&mut stream(seed, "subsets", index as u64));
@@ -129,7 +147,7 @@ pub fn trainings(truths: &Truths, examples: usize, contributors: usize) -> usize
         removals
             .map_or(0, |removals| removals.seeds * (removals.count.unwrap_or(total).min(total) + 1))
     };
-    truths.subsets.map_or(0, |subsets| subsets.subsets * subsets.seeds)
+    truths.subsets.map_or(0, |subsets| (subsets.subsets + subsets.tuning) * subsets.seeds)
         + removal(&truths.leave_one_out, examples)
         + removal(&truths.leave_contributor_out, contributors)
 }
@@ -171,10 +189,13 @@ pub fn measure<T: Real>(
         );
     }
     let mut utilities = retrainer.utilities(&requests, progress)?.into_iter();
-    let subsets = masks.map(|masks| SubsetTruth {
+    let all_subsets = masks.map(|masks| SubsetTruth {
         masks,
         utilities: utilities.by_ref().take(subset_seeds).collect(),
     });
+    let reported = truths.subsets.map_or(0, |subsets| subsets.subsets);
+    let (subsets, tuning_subsets) = all_subsets.map(|all| all.split_at(reported)).unzip();
+    let tuning_subsets = tuning_subsets.filter(|truth| truth.masks.nrows() > 0);
     let removals = removals
         .into_iter()
         .map(|(id, seeds, (groups, names))| {
@@ -183,7 +204,7 @@ pub fn measure<T: Real>(
             RemovalTruth { id, groups, names, effects }
         })
         .collect();
-    Ok(MeasuredTruths { subsets, removals })
+    Ok(MeasuredTruths { subsets, tuning_subsets, removals })
 }
 
 fn without(group: &[usize], examples: usize) -> Kept {
@@ -210,7 +231,7 @@ mod tests {
 
     #[test]
     fn masks_have_the_size_asked_for_and_differ() {
-        let subsets = Subsets { fraction: 0.5, subsets: 6, seeds: 1 };
+        let subsets = Subsets { fraction: 0.5, subsets: 6, seeds: 1, tuning: 0 };
         let masks = draw_masks(&subsets, 11, 5);
         for mask in masks.outer_iter() {
             // 0.5 * 11 = 5.5, rounded away from zero.
@@ -222,8 +243,8 @@ mod tests {
 
     #[test]
     fn more_subsets_leave_the_first_ones_as_they_are() {
-        let few = draw_masks(&Subsets { fraction: 0.5, subsets: 3, seeds: 1 }, 20, 1);
-        let many = draw_masks(&Subsets { fraction: 0.5, subsets: 9, seeds: 1 }, 20, 1);
+        let few = draw_masks(&Subsets { fraction: 0.5, subsets: 3, seeds: 1, tuning: 0 }, 20, 1);
+        let many = draw_masks(&Subsets { fraction: 0.5, subsets: 5, seeds: 1, tuning: 4 }, 20, 1);
         assert_eq!(few, many.slice(ndarray::s![..3, ..]));
     }
 
@@ -244,11 +265,11 @@ mod tests {
     #[test]
     fn trainings_are_counted_with_their_baselines() {
         let truths = Truths {
-            subsets: Some(Subsets { fraction: 0.5, subsets: 10, seeds: 2 }),
+            subsets: Some(Subsets { fraction: 0.5, subsets: 10, seeds: 2, tuning: 5 }),
             leave_one_out: Some(Removals { count: Some(7), seeds: 1 }),
             leave_contributor_out: Some(Removals { count: None, seeds: 3 }),
         };
-        // 10 * 2 + (7 + 1) + 3 * (4 + 1)
-        assert_eq!(trainings(&truths, 100, 4), 43);
+        // (10 + 5) * 2 + (7 + 1) + 3 * (4 + 1)
+        assert_eq!(trainings(&truths, 100, 4), 53);
     }
 }

@@ -330,8 +330,10 @@ fn effects_of_removals_are_what_retraining_by_hand_gives() {
 fn truths_depend_neither_on_threads_nor_on_the_store() {
     let setting = Setting::new();
     // More subsets than a stack is wide, so that two threads have units to share.
-    let truths =
-        Truths { subsets: Some(Subsets { fraction: 0.5, subsets: 70, seeds: 2 }), ..REMOVALS };
+    let truths = Truths {
+        subsets: Some(Subsets { fraction: 0.5, subsets: 70, seeds: 2, tuning: 0 }),
+        ..REMOVALS
+    };
     let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
     let stores = folders.each_ref().map(|folder| Store::open(folder.path()).unwrap());
     let (one, trained) = setting.measure(&truths, &stores[0], 1);

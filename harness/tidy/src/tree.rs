@@ -59,10 +59,10 @@ pub fn files() -> Vec<File> {
     files
 }
 
-/// Folders that git ignores or owns.
-fn is_skipped(folder: &str) -> bool {
+/// What git ignores or owns; in a linked work tree `.git` is a file.
+fn is_skipped(name: &str) -> bool {
     const SKIPPED: [&str; 5] = [".git", ".store", "__pycache__", "runs", "target"];
-    SKIPPED.contains(&folder) || folder.starts_with(".venv")
+    SKIPPED.contains(&name) || name.starts_with(".venv")
 }
 
 fn collect(folder: &Path, prefix: &str, files: &mut Vec<File>) {
@@ -71,7 +71,10 @@ fn collect(folder: &Path, prefix: &str, files: &mut Vec<File>) {
         let kind = entry.file_type().expect("an entry has a type");
         let name = entry.file_name().to_string_lossy().into_owned();
         let path = format!("{prefix}{name}");
-        if kind.is_dir() && !is_skipped(&name) {
+        if is_skipped(&name) {
+            continue;
+        }
+        if kind.is_dir() {
             collect(&entry.path(), &format!("{path}/"), files);
         } else if kind.is_file() {
             // What is not text (images, fonts, archives) has no lines to be held against a law.

@@ -1,6 +1,9 @@
 //! An invented record of twelve methods over all levels of access, for tests alone.
 
-use attribench_core::{AccessLevel, EffectPair, Estimate, Payout, Record, Row, Timing, Verdict};
+use attribench_core::{
+    AccessLevel, EffectPair, Estimate, Failure, Payout, Record, Row, Timing, Trial, TrialOutcome,
+    Verdict,
+};
 use attribench_reports::{Fact, Notice, RunFacts};
 
 /// Method, level, LDS, half width of its interval, gradients, replayed steps, scale of its effects.
@@ -165,6 +168,12 @@ pub fn record() -> Record {
         held,
         evidence: evidence.into(),
     };
+    let trial = |damping: &str, outcome, chosen| Trial {
+        method: "ek-fac".into(),
+        parameters: format!("{{\"damping\":{damping}}}"),
+        outcome,
+        chosen,
+    };
     Record {
         question: "How much accuracy is lost when attribution is retrofitted to a finished model?"
             .into(),
@@ -175,6 +184,15 @@ pub fn record() -> Record {
         verdicts: vec![
             verdict("lds(ek-fac) > lds(grad-dot)", true, "0.388 against 0.153"),
             verdict("lds(trak) > lds(ek-fac)", false, "0.164 against 0.388"),
+        ],
+        failures: vec![Failure {
+            method: "lissa".into(),
+            access: AccessLevel::FinalModel,
+            reason: "diverged at damping <0.001>".into(),
+        }],
+        trials: vec![
+            trial("0.1", TrialOutcome::Lds(Estimate::new(0.31, 0.25, 0.36, 0.95, 50, 0)), true),
+            trial("0.001", TrialOutcome::Failed("not positive definite".into()), false),
         ],
     }
 }

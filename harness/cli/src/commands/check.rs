@@ -25,7 +25,8 @@ pub fn check(arguments: &CheckArguments) -> Result<Ending> {
     let Some(plan) = plan(&document, &registries(&treasury)) else {
         return Ok(Ending::Refused);
     };
-    let jobs = arguments.experiment.threads();
+    let threads = arguments.experiment.threads();
+    let Some(jobs) = super::threads(&document, &plan, threads) else { return Ok(Ending::Refused) };
     let forecast = plan.forecast(jobs);
     if arguments.experiment.json {
         println!("{}", serde_json::to_string_pretty(&forecast)?);
@@ -50,7 +51,7 @@ pub fn check(arguments: &CheckArguments) -> Result<Ending> {
         count(forecast.trainings, "model"),
         seconds(forecast.training_seconds)
     );
-    println!("memory     about {}", mebibytes(forecast.bytes));
+    println!("memory     about {} with {}", mebibytes(forecast.bytes), count(jobs, "thread"));
     Ok(Ending::Done)
 }
 

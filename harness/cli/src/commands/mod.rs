@@ -12,7 +12,10 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use attribench_engine::plan::{Plan, Registries};
+use attribench_engine::{
+    diagnostics::Diagnostic,
+    plan::{Plan, Registries},
+};
 use clap::Args;
 
 use crate::{overrides, treasury::LedgerTreasury, words};
@@ -76,21 +79,31 @@ pub fn plan(document: &Document, registries: &Registries<'_>) -> Option<Plan> {
     match attribench_engine::plan::check(&document.text, registries) {
         Ok(plan) => Some(plan),
         Err(found) => {
-            let path = document.path.display();
-            for diagnostic in &found {
-                if !document.changes.is_empty() {
-                    // A changed document has no lines that anybody has seen.
-                    eprintln!("error: {path} with --set: {}", diagnostic.without_place());
-                } else if diagnostic.place.is_some() {
-                    eprintln!("error: {path}:{diagnostic}");
-                } else {
-                    eprintln!("error: {path}: {diagnostic}");
-                }
-            }
-            eprintln!("{} found; nothing was run", count(found.len(), "error"));
+            tell(document, &found);
             None
         }
     }
+}
+
+/// Threads within the memory that the experiment may take; says on standard error where even one
+/// takes more.
+pub fn threads(document: &Document, plan: &Plan, jobs: usize) -> Option<usize> {
+    plan.threads_within_memory(jobs).map_err(|found| tell(document, &[found])).ok()
+}
+
+fn tell(document: &Document, found: &[Diagnostic]) {
+    let path = document.path.display();
+    for diagnostic in found {
+        if !document.changes.is_empty() {
+            // A changed document has no lines that anybody has seen.
+            eprintln!("error: {path} with --set: {}", diagnostic.without_place());
+        } else if diagnostic.place.is_some() {
+            eprintln!("error: {path}:{diagnostic}");
+        } else {
+            eprintln!("error: {path}: {diagnostic}");
+        }
+    }
+    eprintln!("{} found; nothing was run", count(found.len(), "error"));
 }
 
 /// Everything that this program knows by name.

@@ -5,7 +5,7 @@ use std::{
     time::Instant,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use attribench_engine::{
     pipeline::{self, Outcome},
     plan::Plan,
@@ -49,13 +49,15 @@ pub fn run(arguments: &RunArguments) -> Result<Ending> {
     let treasury = LedgerTreasury;
     let registries = registries(&treasury);
     let Some(plan) = plan(&document, &registries) else { return Ok(Ending::Refused) };
+    let threads = arguments.experiment.threads();
+    let Some(jobs) = super::threads(&document, &plan, threads) else { return Ok(Ending::Refused) };
     let store = Store::open(&arguments.store)?;
     let folder = match &arguments.out {
         Some(folder) => folder.clone(),
         None => Path::new("runs").join(&plan.spec.name.value),
     };
     let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(arguments.experiment.threads())
+        .num_threads(jobs)
         .build()
         .context("cannot start threads")?;
     let bars = Bars::default();
@@ -65,6 +67,14 @@ pub fn run(arguments: &RunArguments) -> Result<Ending> {
     let seconds = start.elapsed().as_secs_f64();
     let page = write_folder(&document, &plan, &outcome, &folder, seconds)?;
     say(arguments, &outcome, &page, seconds)?;
+    let failures = &outcome.record.failures;
+    for failure in failures {
+        eprintln!("error: method `{}`: {}", failure.method, failure.reason);
+    }
+    if !failures.is_empty() {
+        let failed = count(failures.len(), "method");
+        bail!("{failed} failed; {} tells of the others", page.display());
+    }
     let failed = outcome.record.verdicts.iter().any(|verdict| !verdict.held);
     Ok(if failed { Ending::Unexpected } else { Ending::Done })
 }

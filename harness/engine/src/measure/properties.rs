@@ -1,0 +1,57 @@
+//! Rows about the run itself, what ledgers leave over, and what methods cost.
+
+use attribench_core::Estimate;
+
+use super::{Maker, MeasureError, place};
+
+impl Maker<'_> {
+    pub(super) fn run_rows(&mut self) -> Result<(), MeasureError> {
+        if let Some(right) = &self.measurement.accuracy {
+            let accuracy = self.mean_over_queries(right)?;
+            self.push(None, "run", place("none", "query-accuracy", "run", "share"), accuracy);
+        }
+        let floor = self.measurement.floor.of_effects(self.queries());
+        let floor = self.mean_over_queries(&floor.to_vec())?;
+        self.push(None, "run", place("none", "noise-floor", "run", "nats"), floor);
+        for method in 0..self.methods().len() {
+            let accounts = self.methods()[method].scored.accounts.clone();
+            let of = |name: &str| accounts.iter().find(|(found, _)| found == name);
+            for (name, values) in &accounts {
+                let mean = self.mean_over_queries(&values[..self.queries()])?;
+                let metric = format!("account-{name}");
+                self.push_method(method, place("none", &metric, "run", "nats"), mean);
+            }
+            if let (Some((_, rounding)), Some((_, gain))) = (of("rounding"), of("gain")) {
+                let residual = rounding[..self.queries()]
+                    .iter()
+                    .zip(gain)
+                    .map(|(rounding, gain)| rounding.abs() / gain.abs().max(1.0))
+                    .fold(0.0, f64::max);
+                let place = place("none", "ledger-residual", "run", "relative");
+                self.push_method(method, place, Estimate::exact(residual));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn cost_rows(&mut self) -> Result<(), MeasureError> {
+        for method in 0..self.methods().len() {
+            let scored = &self.methods()[method].scored;
+            let bytes = (scored.scores.values().len() * size_of::<f64>()) as u64;
+            let counts = [
+                ("forwards", scored.cost.forwards, "examples"),
+                ("gradients", scored.cost.gradients, "examples"),
+                ("tangents", scored.cost.tangents, "examples"),
+                ("curvature-products", scored.cost.curvature_products, "examples"),
+                ("replayed-steps", scored.cost.replayed_steps, "steps"),
+                ("retrainings", scored.cost.trainings, "models"),
+                ("score-bytes", bytes, "bytes"),
+            ];
+            for (metric, count, unit) in counts {
+                let place = place("none", metric, "run", unit);
+                self.push_method(method, place, Estimate::exact(count as f64));
+            }
+        }
+        Ok(())
+    }
+}
