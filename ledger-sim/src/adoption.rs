@@ -32,6 +32,11 @@ impl Bass {
         (1.0 - decay) / (1.0 + self.imitation / self.innovation * decay)
     }
 
+    /// Rate, a year, at which those adopt who have not: `p + q F`.
+    pub fn hazard(&self, share: f64) -> f64 {
+        self.innovation + self.imitation * share
+    }
+
     /// When adoption is fastest: `ln(q/p) / (p+q)`; negative when `q < p`.
     pub fn peak_years(&self) -> f64 {
         (self.imitation / self.innovation).ln() / (self.innovation + self.imitation)
@@ -112,6 +117,18 @@ impl Paradox {
         let weight = |step| if step % 2 == 1 { 4.0 } else { 2.0 };
         let inner: f64 = (1..steps).map(|step| weight(step) * value(step)).sum();
         (value(0) + inner + value(steps)) * width / 3.0
+    }
+
+    /// The ratio over a path of monthly native shares, `sum s k_N d / sum (1 - s) k_R d` with
+    /// discount `d = e^(-r t)` at the end of each month; `None` where retrofitted attribution
+    /// recognises nothing.
+    pub fn of_path(shares: &[f64], native: f64, retrofit: f64, discount: f64) -> Option<f64> {
+        let kept = |month: usize| (-discount * (month + 1) as f64 / 12.0).exp();
+        let sum = |part: fn(f64) -> f64| -> f64 {
+            shares.iter().enumerate().map(|(month, share)| part(*share) * kept(month)).sum()
+        };
+        let below = retrofit * sum(|share| 1.0 - share);
+        (below > 0.0).then(|| native * sum(|share| share) / below)
     }
 
     /// Horizon at which the ratio is one, if it is before `limit_years`.

@@ -101,6 +101,19 @@ pub struct EstimatorNoise {
 }
 
 impl EstimatorNoise {
+    /// No noise.
+    pub const NONE: Self = Self { sigma: 0.0, correlation: 0.0 };
+
+    /// Standard deviation, in score units.
+    pub fn sigma(&self) -> f64 {
+        self.sigma
+    }
+
+    /// Correlation of one contributor's errors over queries.
+    pub fn correlation(&self) -> f64 {
+        self.correlation
+    }
+
     /// Noise of standard deviation `sigma >= 0` (score units) and correlation in `[0, 1]`.
     ///
     /// # Errors

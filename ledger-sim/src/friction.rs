@@ -77,6 +77,39 @@ pub fn claim_all(
     Ok(received)
 }
 
+/// Lets every contributor of whom `may_claim` is true claim where it is worth it, all in one
+/// posting; returns what each received.
+///
+/// # Errors
+/// Those of [`Ledger::post`].
+pub fn claim_together(
+    ledger: &mut Ledger,
+    epoch: u32,
+    friction: &Friction,
+    may_claim: impl Fn(u32) -> bool,
+) -> Result<Vec<Amount>, Refusal> {
+    let contributors = ledger.chart().count(Family::Contributor);
+    ledger.open(Family::Wallet, contributors)?;
+    let mut received = vec![Amount::ZERO; contributors];
+    let (mut lines, mut gas) = (vec![], Amount::ZERO);
+    for (index, slot) in (0u32..).zip(&mut received) {
+        let balance = ledger.balance(Account::contributor(index))?;
+        if may_claim(index) && friction.is_worth_claiming(balance) {
+            *slot = balance.minus(friction.claim_cost)?;
+            gas = gas.plus(friction.claim_cost)?;
+            lines.push(Line::new(Account::contributor(index), -balance.signed()?));
+            lines.push(Line::new(Account::new(Family::Wallet, index), slot.signed()?));
+        }
+    }
+    if !gas.is_zero() {
+        lines.push(Line::new(Account::GAS, gas.signed()?));
+    }
+    if !lines.is_empty() {
+        ledger.post(Kind::Claim, epoch, &lines)?;
+    }
+    Ok(received)
+}
+
 /// Collects the balances of contributors who did not claim into the treasury.
 ///
 /// # Errors

@@ -34,6 +34,18 @@ pub enum Purpose {
     Bootstrap = 10,
     /// Whether a contributor is ever onboarded.
     Onboarding = 11,
+    /// Steps of a token's price.
+    Price = 12,
+    /// Who asks a query, and about what.
+    Demand = 13,
+    /// What contributors are worth, what they ask and when they came.
+    People = 14,
+    /// Reports of attribution nodes.
+    Reports = 15,
+    /// Choices of teams between models.
+    Choice = 16,
+    /// Points of a search for parameters.
+    Search = 17,
 }
 
 /// All random streams of one replica.
@@ -81,6 +93,15 @@ impl Streams {
         let words = self.words(purpose, agent, epoch, index);
         let radius = (-2.0 * open_unit(words[0], words[1]).ln()).sqrt();
         radius * (std::f64::consts::TAU * open_unit(words[2], words[3])).cos()
+    }
+
+    /// The standard normal number `index` of a row of many: two of them share one block of words,
+    /// which halves the work of [`Streams::normal`].
+    pub fn normal_in_row(&self, purpose: Purpose, agent: u64, epoch: u32, index: u64) -> f64 {
+        let words = self.words(purpose, agent, epoch, index / 2);
+        let radius = (-2.0 * open_unit(words[0], words[1]).ln()).sqrt();
+        let (sine, cosine) = (std::f64::consts::TAU * open_unit(words[2], words[3])).sin_cos();
+        radius * if index.is_multiple_of(2) { cosine } else { sine }
     }
 
     /// An exponential number of mean one.

@@ -7,47 +7,134 @@ use crate::posting::{Closing, Kind, Line};
 use crate::refusal::Refusal;
 use crate::rules::{Inputs, Settlement};
 
+/// Money of one settlement, or of several that are posted together.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Money {
+    /// Fees in the pot.
+    pub fees: Amount,
+    /// Emission in the pot.
+    pub emission: Amount,
+    /// Money left by earlier settlements.
+    pub carry_in: Amount,
+    /// Payout of each contributor.
+    pub payouts: Vec<Amount>,
+    /// Payout of each node.
+    pub nodes: Vec<Amount>,
+    /// Stake taken from each contributor.
+    pub slashed: Vec<Amount>,
+    /// Money destroyed.
+    pub burn: Amount,
+    /// Money left for a later settlement.
+    pub carry_out: Amount,
+    /// Money returned to the treasury.
+    pub returned: Amount,
+    /// Money drawn from the treasury.
+    pub drawn: Amount,
+}
+
+impl Money {
+    /// Money of `settlement`, which found `carry_in` and a pot of `fees` and `emission`.
+    pub fn of(carry_in: Amount, fees: Amount, emission: Amount, settlement: Settlement) -> Self {
+        Self {
+            fees,
+            emission,
+            carry_in,
+            payouts: settlement.payouts,
+            nodes: settlement.nodes,
+            slashed: settlement.slashed,
+            burn: settlement.burn,
+            carry_out: settlement.carry,
+            returned: settlement.returned,
+            drawn: settlement.drawn,
+        }
+    }
+
+    /// Adds the settlement that took over the carry of the last one.
+    ///
+    /// # Errors
+    /// [`Refusal::Overflow`].
+    pub fn add(
+        &mut self,
+        fees: Amount,
+        emission: Amount,
+        settlement: &Settlement,
+    ) -> Result<(), Refusal> {
+        self.fees = self.fees.plus(fees)?;
+        self.emission = self.emission.plus(emission)?;
+        add_each(&mut self.payouts, &settlement.payouts)?;
+        add_each(&mut self.nodes, &settlement.nodes)?;
+        add_each(&mut self.slashed, &settlement.slashed)?;
+        self.burn = self.burn.plus(settlement.burn)?;
+        self.carry_out = settlement.carry;
+        self.returned = self.returned.plus(settlement.returned)?;
+        self.drawn = self.drawn.plus(settlement.drawn)?;
+        Ok(())
+    }
+}
+
+fn add_each(sums: &mut Vec<Amount>, amounts: &[Amount]) -> Result<(), Refusal> {
+    if sums.len() < amounts.len() {
+        sums.resize(amounts.len(), Amount::ZERO);
+    }
+    for (sum, amount) in sums.iter_mut().zip(amounts) {
+        *sum = sum.plus(*amount)?;
+    }
+    Ok(())
+}
+
 /// Posts `settlement`, which a rule has made of `inputs`, and its closing line for the auditor.
 /// The pot is `pot(inputs.epoch)` and must hold exactly the money of `inputs`.
 ///
 /// # Errors
-/// Those of [`Ledger::post`]: an underfunded pot, carry, treasury or stake, or a contributor whose
-/// account was not opened.
+/// As [`post_money`].
 pub fn post_settlement(
     ledger: &mut Ledger,
     inputs: &Inputs<'_>,
     settlement: &Settlement,
 ) -> Result<(), Refusal> {
+    let pot = inputs.pot()?;
+    let money = Money::of(inputs.carry_in, pot, Amount::ZERO, settlement.clone());
+    post_money(ledger, inputs.epoch, &money)
+}
+
+/// Posts money of settlements from the pot of that index, at the epoch of that index, with its
+/// closing line.
+///
+/// # Errors
+/// Those of [`Ledger::post`]: an underfunded pot, carry, treasury or stake, or a contributor whose
+/// account was not opened.
+pub fn post_money(ledger: &mut Ledger, pot_index: u32, money: &Money) -> Result<(), Refusal> {
+    let total = |amounts: &[Amount]| Amount::total(amounts.iter().copied());
     let closing = Closing {
         posting: ledger.journal().len(),
-        pot_index: inputs.epoch,
-        pot: inputs.pot()?,
-        carry_in: inputs.carry_in,
-        drawn: settlement.drawn,
-        slashed: Amount::total(settlement.slashed.iter().copied())?,
-        paid: settlement.paid()?,
-        nodes: Amount::total(settlement.nodes.iter().copied())?,
-        burn: settlement.burn,
-        carry_out: settlement.carry,
-        returned: settlement.returned,
+        pot_index,
+        pot: money.fees.plus(money.emission)?,
+        carry_in: money.carry_in,
+        drawn: money.drawn,
+        slashed: total(&money.slashed)?,
+        paid: total(&money.payouts)?,
+        nodes: total(&money.nodes)?,
+        burn: money.burn,
+        carry_out: money.carry_out,
+        returned: money.returned,
     };
-    let mut lines = Vec::with_capacity(settlement.payouts.len() + 7);
-    give(&mut lines, Account::pot(inputs.epoch), closing.pot)?;
+    let mut lines = Vec::with_capacity(money.payouts.len() + 7);
+    give(&mut lines, Account::pot(pot_index), closing.pot)?;
     give(&mut lines, Account::CARRY, closing.carry_in)?;
     give(&mut lines, Account::TREASURY, closing.drawn)?;
-    for (index, amount) in (0u32..).zip(&settlement.slashed) {
+    for (index, amount) in (0u32..).zip(&money.slashed) {
         give(&mut lines, Account::new(Family::Stake, index), *amount)?;
     }
-    for (index, amount) in (0u32..).zip(&settlement.payouts) {
+    for (index, amount) in (0u32..).zip(&money.payouts) {
         receive(&mut lines, Account::contributor(index), *amount)?;
     }
-    for (index, amount) in (0u32..).zip(&settlement.nodes) {
+    for (index, amount) in (0u32..).zip(&money.nodes) {
         receive(&mut lines, Account::new(Family::Node, index), *amount)?;
     }
     receive(&mut lines, Account::BURN, closing.burn)?;
     receive(&mut lines, Account::CARRY, closing.carry_out)?;
     receive(&mut lines, Account::TREASURY, closing.returned)?;
-    ledger.post(Kind::Settle, inputs.epoch, &lines)?;
+    ledger.post(Kind::Settle, pot_index, &lines)?;
     ledger.close(closing);
     Ok(())
 }

@@ -70,6 +70,22 @@ const RULES: Registry = Registry {
     entry_end: "::ENTRY,",
 };
 
+const AGENTS: Registry = Registry {
+    what: "agent",
+    folder: "ledger-sim/src/agents",
+    list: "mod.rs",
+    mark: "pub(super) const ENTRY",
+    module: "mod STEM;",
+    entry: "STEM::ENTRY,",
+    entry_start: "",
+    entry_end: "::ENTRY,",
+};
+
+/// Every agent is registered, and every registered agent has a file.
+pub fn agents(files: &[File]) -> Vec<String> {
+    AGENTS.check(files)
+}
+
 /// Every method is registered, and every registered method has a file.
 pub fn methods(files: &[File]) -> Vec<String> {
     METHODS.check(files)

@@ -30,6 +30,7 @@ fn registries_are_the_files_on_disk() {
     keeps("models", &registries::models(&files));
     keeps("data sets", &registries::data_sets(&files));
     keeps("payout rules", &registries::rules(&files));
+    keeps("agents", &registries::agents(&files));
 }
 
 #[test]

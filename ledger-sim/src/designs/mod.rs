@@ -2,11 +2,16 @@
 //!
 //! Points lie in the unit cube; [`scale`] maps them to ranges.
 
+mod prim;
 mod sensitivity;
 mod sobol;
 mod summary;
 
-pub use sensitivity::{ElementaryEffects, SobolIndices, morris, saltelli};
+pub use prim::{Box as FoundBox, prim};
+pub use sensitivity::{
+    ElementaryEffects, SobolIndices, elementary_effects, morris, morris_points, saltelli,
+    saltelli_points, sobol_indices,
+};
 pub use sobol::{MOST_DIMENSIONS, sobol, sobol_scrambled};
 pub use summary::Summary;
 
@@ -69,6 +74,14 @@ pub fn latin_hypercube(streams: &Streams, count: usize, dimensions: usize) -> Ve
     (0..count).map(|at| columns.iter().map(|column| column[at]).collect()).collect()
 }
 
+/// Independent uniform points.
+pub fn monte_carlo(streams: &Streams, count: usize, dimensions: usize) -> Vec<Vec<f64>> {
+    let place = |at: usize, dimension: usize| {
+        streams.uniform(Purpose::Design, dimension as u64, 6, at as u64)
+    };
+    (0..count).map(|at| (0..dimensions).map(|dimension| place(at, dimension)).collect()).collect()
+}
+
 /// Maps a point of the unit cube to `ranges` of (low, high).
 pub fn scale(point: &[f64], ranges: &[(f64, f64)]) -> Vec<f64> {
     point.iter().zip(ranges).map(|(x, (low, high))| low + x * (high - low)).collect()
@@ -81,6 +94,45 @@ pub fn pareto(rows: &[Vec<f64>]) -> Vec<usize> {
         a.iter().zip(b).all(|(a, b)| a <= b) && a.iter().zip(b).any(|(a, b)| a < b)
     };
     (0..rows.len()).filter(|at| !rows.iter().any(|row| dominates(row, &rows[*at]))).collect()
+}
+
+/// As [`pareto`] with tolerances: a row dominates another when it is nowhere worse by more than the
+/// column's tolerance, and somewhere better by more than it.
+pub fn pareto_within(rows: &[Vec<f64>], tolerances: &[f64]) -> Vec<usize> {
+    let dominates = |a: &[f64], b: &[f64]| {
+        let pairs = || a.iter().zip(b).zip(tolerances);
+        pairs().all(|((a, b), tolerance)| *a <= b + tolerance)
+            && pairs().any(|((a, b), tolerance)| *a < b - tolerance)
+    };
+    (0..rows.len()).filter(|at| !rows.iter().any(|row| dominates(row, &rows[*at]))).collect()
+}
+
+/// How often each row is on the Pareto front when replicas are drawn with replacement.
+/// `replicas[row][column]` holds the values of one row over replicas, all of one number.
+pub fn pareto_frequency(
+    streams: &Streams,
+    replicas: &[Vec<Vec<f64>>],
+    resamples: usize,
+) -> Vec<f64> {
+    let mut counts = vec![0usize; replicas.len()];
+    let count = replicas.first().and_then(|row| row.first()).map_or(0, Vec::len);
+    for resample in 0..resamples {
+        let draw = |at: usize| {
+            let place = streams.uniform(Purpose::Bootstrap, resample as u64, 1, at as u64);
+            (place * count as f64) as usize
+        };
+        // All rows share the draws: replicas are paired by common random numbers.
+        let drawn: Vec<usize> = (0..count).map(draw).collect();
+        let mean = |values: &Vec<f64>| {
+            drawn.iter().map(|at| values[*at]).sum::<f64>() / count.max(1) as f64
+        };
+        let rows: Vec<Vec<f64>> =
+            replicas.iter().map(|row| row.iter().map(mean).collect()).collect();
+        for at in pareto(&rows) {
+            counts[at] += 1;
+        }
+    }
+    counts.into_iter().map(|count| count as f64 / resamples.max(1) as f64).collect()
 }
 
 #[cfg(test)]

@@ -13,27 +13,29 @@ pub struct ElementaryEffects {
     pub deviation: f64,
 }
 
-/// Morris screening of `model` on the unit cube with `levels` (even) levels, in
-/// `trajectories x (dimensions + 1)` runs. Effects are `(Y(x + step e_j) - Y(x)) / step` with
-/// `step = levels / (2 (levels - 1))`.
+/// Step of an elementary effect on a grid of `levels`: `levels / (2 (levels - 1))`.
+fn step(levels: u32) -> f64 {
+    f64::from(levels) / (2.0 * f64::from(levels - 1))
+}
+
+/// Points of a Morris screening on the unit cube with `levels` (even) levels, trajectory by
+/// trajectory, `dimensions + 1` points each.
 ///
 /// # Errors
-/// [`Refusal::ParamOutOfRange`] for odd levels or fewer than two trajectories; those of `model`.
-pub fn morris(
+/// [`Refusal::ParamOutOfRange`] for odd levels or fewer than two trajectories.
+pub fn morris_points(
     streams: &Streams,
     dimensions: usize,
     trajectories: usize,
     levels: u32,
-    model: impl Fn(&[f64]) -> Result<f64, Refusal>,
-) -> Result<Vec<ElementaryEffects>, Refusal> {
+) -> Result<Vec<Vec<f64>>, Refusal> {
     if levels < 2 || levels % 2 == 1 {
         return Err(Refusal::parameter("levels"));
     }
     if trajectories < 2 {
         return Err(Refusal::parameter("trajectories"));
     }
-    let step = f64::from(levels) / (2.0 * f64::from(levels - 1));
-    let mut effects = vec![Vec::with_capacity(trajectories); dimensions];
+    let mut points = Vec::with_capacity(trajectories * (dimensions + 1));
     for trajectory in 0..trajectories {
         let draw = |epoch, at: usize| {
             streams.uniform(Purpose::Design, trajectory as u64, epoch, at as u64)
@@ -44,15 +46,56 @@ pub fn morris(
         let mut point: Vec<f64> = (0..dimensions).map(level).collect();
         let mut order: Vec<usize> = (0..dimensions).collect();
         order.sort_by(|a, b| draw(4, *a).total_cmp(&draw(4, *b)));
-        let mut value = model(&point)?;
+        points.push(point.clone());
         for parameter in order {
-            point[parameter] += step;
-            let next = model(&point)?;
-            effects[parameter].push((next - value) / step);
-            value = next;
+            point[parameter] += step(levels);
+            points.push(point.clone());
+        }
+    }
+    Ok(points)
+}
+
+/// Elementary effects `(Y(x + step e_j) - Y(x)) / step` from the values at [`morris_points`].
+///
+/// # Errors
+/// [`Refusal::RuleNeeds`] unless there is a value for each point.
+pub fn elementary_effects(
+    points: &[Vec<f64>],
+    values: &[f64],
+) -> Result<Vec<ElementaryEffects>, Refusal> {
+    let dimensions = points.first().map_or(0, Vec::len);
+    if points.len() != values.len() || !points.len().is_multiple_of(dimensions + 1) {
+        let input = "a value for each point of whole trajectories";
+        return Err(Refusal::RuleNeeds { rule: "elementary effects", input });
+    }
+    let mut effects = vec![vec![]; dimensions];
+    let trajectories = points.chunks(dimensions + 1).zip(values.chunks(dimensions + 1));
+    for (points, values) in trajectories {
+        for (pair, values) in points.windows(2).zip(values.windows(2)) {
+            let moved = (0..dimensions).find(|at| pair[0][*at] != pair[1][*at]);
+            if let Some(parameter) = moved {
+                let step = pair[1][parameter] - pair[0][parameter];
+                effects[parameter].push((values[1] - values[0]) / step);
+            }
         }
     }
     Ok(effects.iter().map(|effects| summarise(effects)).collect())
+}
+
+/// Morris screening of `model`, in `trajectories x (dimensions + 1)` runs.
+///
+/// # Errors
+/// Those of [`morris_points`] and of `model`.
+pub fn morris(
+    streams: &Streams,
+    dimensions: usize,
+    trajectories: usize,
+    levels: u32,
+    model: impl Fn(&[f64]) -> Result<f64, Refusal>,
+) -> Result<Vec<ElementaryEffects>, Refusal> {
+    let points = morris_points(streams, dimensions, trajectories, levels)?;
+    let values: Vec<f64> = points.iter().map(|point| model(point)).collect::<Result<_, _>>()?;
+    elementary_effects(&points, &values)
 }
 
 fn summarise(effects: &[f64]) -> ElementaryEffects {
@@ -65,8 +108,9 @@ fn summarise(effects: &[f64]) -> ElementaryEffects {
     }
 }
 
-/// First-order and total Sobol' index of one parameter, each with a 95% bootstrap interval.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// First-order and total Sobol' index of one parameter, each with a 95% bootstrap interval, and the
+/// share that it explains together with each other parameter and with neither alone.
+#[derive(Clone, Debug, PartialEq)]
 pub struct SobolIndices {
     /// Share of the variance that the parameter explains alone.
     pub first: f64,
@@ -76,23 +120,151 @@ pub struct SobolIndices {
     pub total: f64,
     /// Interval of `total`.
     pub total_interval: (f64, f64),
+    /// Second-order index with each parameter, itself included as zero.
+    pub pairs: Vec<f64>,
+    /// Intervals of `pairs`.
+    pub pair_intervals: Vec<(f64, f64)>,
 }
 
-/// Model values at the rows of the two base matrices and of the mixed ones.
-struct Evaluations {
-    a: Vec<f64>,
-    b: Vec<f64>,
-    mixed: Vec<Vec<f64>>,
-}
-
-/// Sobol' indices of `model` on the unit cube from `count (dimensions + 2)` runs (`count` a power
-/// of two). With values centred, `S_j = mean(Y_B (Y_ABj - Y_A)) / V` and
-/// `ST_j = mean((Y_A - Y_ABj)^2) / (2 V)`, the variance `V` over A and B. Intervals come from
-/// `resamples` bootstraps of rows.
+/// Points for Sobol' indices of first, second and total order: for each of `count` (a power of two)
+/// base rows the point of matrix A, that of B, A with each column from B, B with each column from
+/// A.
 ///
 /// # Errors
-/// Those of [`sobol_scrambled`] for twice the dimensions and those of `model`;
-/// [`Refusal::ParamOutOfRange`] named `resamples` below 2, and `model` for one without variance.
+/// Those of [`sobol_scrambled`] for twice the dimensions.
+pub fn saltelli_points(
+    streams: &Streams,
+    dimensions: usize,
+    count: usize,
+) -> Result<Vec<Vec<f64>>, Refusal> {
+    let rows = sobol_scrambled(streams, count, 2 * dimensions)?;
+    let mut points = Vec::with_capacity(count * (2 * dimensions + 2));
+    for row in &rows {
+        let (a, b) = row.split_at(dimensions);
+        points.push(a.to_vec());
+        points.push(b.to_vec());
+        for (into, from) in [(a, b), (b, a)] {
+            for parameter in 0..dimensions {
+                let mut mixed = into.to_vec();
+                mixed[parameter] = from[parameter];
+                points.push(mixed);
+            }
+        }
+    }
+    Ok(points)
+}
+
+/// Values at one base row.
+struct Row<'a> {
+    a: f64,
+    b: f64,
+    /// A with a column from B.
+    ab: &'a [f64],
+    /// B with a column from A.
+    ba: &'a [f64],
+}
+
+/// Indices of all orders from some rows.
+struct Indices {
+    first: Vec<f64>,
+    total: Vec<f64>,
+    pairs: Vec<f64>,
+}
+
+/// Sobol' indices from the values at [`saltelli_points`]. With values centred,
+/// `S_j = mean(Y_B (Y_ABj - Y_A)) / V`, `ST_j = mean((Y_A - Y_ABj)^2) / (2 V)` and
+/// `S_jk = mean(Y_BAj Y_ABk - Y_A Y_B) / V - S_j - S_k`, the variance `V` over A and B (Saltelli
+/// 2002, 2010). Intervals come from `resamples` bootstraps of rows.
+///
+/// # Errors
+/// [`Refusal::ParamOutOfRange`] named `resamples` below 2, and `model` for values without variance;
+/// [`Refusal::RuleNeeds`] unless there is a value for each point.
+pub fn sobol_indices(
+    streams: &Streams,
+    dimensions: usize,
+    values: &[f64],
+    resamples: usize,
+) -> Result<Vec<SobolIndices>, Refusal> {
+    if resamples < 2 {
+        return Err(Refusal::parameter("resamples"));
+    }
+    let width = 2 * dimensions + 2;
+    if values.is_empty() || !values.len().is_multiple_of(width) {
+        let input = "a value for each point of whole rows";
+        return Err(Refusal::RuleNeeds { rule: "sobol indices", input });
+    }
+    let base = || values.chunks(width).flat_map(|row| &row[..2]);
+    let count = values.len() / width;
+    let mean = base().sum::<f64>() / (2 * count) as f64;
+    if base().map(|value| (value - mean).powi(2)).sum::<f64>() <= 0.0 {
+        return Err(Refusal::parameter("model"));
+    }
+    let centred: Vec<f64> = values.iter().map(|value| value - mean).collect();
+    let rows: Vec<Row<'_>> = centred
+        .chunks(width)
+        .map(|row| Row {
+            a: row[0],
+            b: row[1],
+            ab: &row[2..2 + dimensions],
+            ba: &row[2 + dimensions..],
+        })
+        .collect();
+    let all: Vec<usize> = (0..count).collect();
+    let point = indices_of(&rows, &all, dimensions);
+    let draws: Vec<Indices> = (0..resamples)
+        .map(|resample| indices_of(&rows, &resampled_rows(streams, resample, count), dimensions))
+        .collect();
+    let spread = |read: &dyn Fn(&Indices) -> f64| {
+        interval(&mut draws.iter().map(read).collect::<Vec<f64>>())
+    };
+    let of = |parameter: usize| SobolIndices {
+        first: point.first[parameter],
+        first_interval: spread(&|draw| draw.first[parameter]),
+        total: point.total[parameter],
+        total_interval: spread(&|draw| draw.total[parameter]),
+        pairs: point.pairs[parameter * dimensions..(parameter + 1) * dimensions].to_vec(),
+        pair_intervals: (parameter * dimensions..(parameter + 1) * dimensions)
+            .map(|pair| spread(&|draw| draw.pairs[pair]))
+            .collect(),
+    };
+    Ok((0..dimensions).map(of).collect())
+}
+
+fn indices_of(rows: &[Row<'_>], drawn: &[usize], dimensions: usize) -> Indices {
+    let (mut squares, mut sum) = (0.0, 0.0);
+    let mut first = vec![0.0; dimensions];
+    let mut total = vec![0.0; dimensions];
+    let mut pairs = vec![0.0; dimensions * dimensions];
+    for row in drawn.iter().map(|at| &rows[*at]) {
+        squares += row.a * row.a + row.b * row.b;
+        sum += row.a + row.b;
+        for j in 0..dimensions {
+            first[j] += row.b * (row.ab[j] - row.a);
+            total[j] += (row.a - row.ab[j]).powi(2);
+            for k in 0..j {
+                pairs[j * dimensions + k] += row.ba[j] * row.ab[k] - row.a * row.b;
+            }
+        }
+    }
+    // The mean is that of these rows, which a resample shifts from zero.
+    let count = drawn.len() as f64;
+    let variance = squares / (2.0 * count) - (sum / (2.0 * count)).powi(2);
+    first.iter_mut().for_each(|value| *value /= count * variance);
+    total.iter_mut().for_each(|value| *value /= 2.0 * count * variance);
+    for j in 0..dimensions {
+        for k in 0..j {
+            let pair = pairs[j * dimensions + k] / count / variance - first[j] - first[k];
+            pairs[j * dimensions + k] = pair;
+            pairs[k * dimensions + j] = pair;
+        }
+    }
+    Indices { first, total, pairs }
+}
+
+/// Sobol' indices of `model` on the unit cube from `count (2 dimensions + 2)` runs.
+///
+/// # Errors
+/// Those of [`saltelli_points`], of [`sobol_indices`] and of `model`.
 pub fn saltelli(
     streams: &Streams,
     dimensions: usize,
@@ -100,71 +272,9 @@ pub fn saltelli(
     resamples: usize,
     model: impl Fn(&[f64]) -> Result<f64, Refusal>,
 ) -> Result<Vec<SobolIndices>, Refusal> {
-    if resamples < 2 {
-        return Err(Refusal::parameter("resamples"));
-    }
-    let points = sobol_scrambled(streams, count, 2 * dimensions)?;
-    let mut values = Evaluations { a: vec![], b: vec![], mixed: vec![vec![]; dimensions] };
-    for point in &points {
-        let (a, b) = point.split_at(dimensions);
-        values.a.push(model(a)?);
-        values.b.push(model(b)?);
-        for (parameter, column) in values.mixed.iter_mut().enumerate() {
-            let mut mixed = a.to_vec();
-            mixed[parameter] = b[parameter];
-            column.push(model(&mixed)?);
-        }
-    }
-    let all: Vec<usize> = (0..count).collect();
-    let variance = centre(&mut values);
-    if variance <= 0.0 {
-        return Err(Refusal::parameter("model"));
-    }
-    let indices = |parameter: usize| {
-        let (first, total) = values.indices(parameter, &all);
-        let (mut firsts, mut totals) = (vec![], vec![]);
-        for resample in 0..resamples {
-            let rows = resampled_rows(streams, resample, count);
-            let (first, total) = values.indices(parameter, &rows);
-            firsts.push(first);
-            totals.push(total);
-        }
-        SobolIndices {
-            first,
-            first_interval: interval(&mut firsts),
-            total,
-            total_interval: interval(&mut totals),
-        }
-    };
-    Ok((0..dimensions).map(indices).collect())
-}
-
-/// Subtracts the mean over A and B from all values; returns their variance.
-fn centre(values: &mut Evaluations) -> f64 {
-    let count = (values.a.len() + values.b.len()) as f64;
-    let mean = values.a.iter().chain(&values.b).sum::<f64>() / count;
-    let shift = |column: &mut Vec<f64>| column.iter_mut().for_each(|value| *value -= mean);
-    shift(&mut values.a);
-    shift(&mut values.b);
-    values.mixed.iter_mut().for_each(shift);
-    values.a.iter().chain(&values.b).map(|value| value * value).sum::<f64>() / count
-}
-
-impl Evaluations {
-    fn indices(&self, parameter: usize, rows: &[usize]) -> (f64, f64) {
-        let (mut first, mut total, mut squares, mut sum) = (0.0, 0.0, 0.0, 0.0);
-        for row in rows {
-            let (a, b, mixed) = (self.a[*row], self.b[*row], self.mixed[parameter][*row]);
-            first += b * (mixed - a);
-            total += (a - mixed).powi(2);
-            squares += a * a + b * b;
-            sum += a + b;
-        }
-        // Per row; the mean is that of these rows, which a resample shifts from zero.
-        let count = rows.len() as f64;
-        let variance = squares / (2.0 * count) - (sum / (2.0 * count)).powi(2);
-        (first / count / variance, total / count / 2.0 / variance)
-    }
+    let points = saltelli_points(streams, dimensions, count)?;
+    let values: Vec<f64> = points.iter().map(|point| model(point)).collect::<Result<_, _>>()?;
+    sobol_indices(streams, dimensions, &values, resamples)
 }
 
 fn resampled_rows(streams: &Streams, resample: usize, count: usize) -> Vec<usize> {
@@ -209,6 +319,12 @@ mod tests {
         for (at, got) in indices.iter().enumerate() {
             assert!((got.first - first[at]).abs() < 0.005, "{at}: {got:?}");
             assert!((got.total - total[at]).abs() < 0.005, "{at}: {got:?}");
+        }
+        // Only the first and the third interact: S_13 = .2436836641.
+        let pairs = [(0, 1, 0.0), (0, 2, 0.2436836641), (1, 2, 0.0)];
+        for (j, k, expected) in pairs {
+            let pair = indices[j].pairs[k];
+            assert!((pair - expected).abs() < 0.01, "{j} {k}: {pair}");
         }
     }
 
