@@ -31,14 +31,14 @@ fn exp_one(x: f32) -> f32 {
     // conversion to an integer would saturate, one lane at a time.
     let shifted = clamped * std::f32::consts::LOG2_E + 12_582_912.0;
     let n = shifted - 12_582_912.0;
-    let r = (clamped - n * 0.693_359_4) - n * -2.121_944_4e-4;
-    let p = 1.0 / 5040.0;
-    let p = p * r + 1.0 / 720.0;
-    let p = p * r + 1.0 / 120.0;
-    let p = p * r + 1.0 / 24.0;
-    let p = p * r + 1.0 / 6.0;
-    let p = p * r + 0.5;
-    let p = (p * r) * r + r + 1.0;
+    let r = n.mul_add(2.121_944_4e-4, n.mul_add(-0.693_359_4, clamped));
+    let p = 1.0f32 / 5040.0;
+    let p = p.mul_add(r, 1.0 / 720.0);
+    let p = p.mul_add(r, 1.0 / 120.0);
+    let p = p.mul_add(r, 1.0 / 24.0);
+    let p = p.mul_add(r, 1.0 / 6.0);
+    let p = p.mul_add(r, 0.5);
+    let p = (p * r).mul_add(r, r) + 1.0;
     let scale = f32::from_bits((shifted.to_bits() << 23).wrapping_add(127 << 23));
     p * scale
 }
@@ -53,14 +53,14 @@ fn tanh_one(x: f32) -> f32 {
     let far = 1.0 - 2.0 / (exp_one(2.0 * bounded) + 1.0);
     let square = x * x;
     // Taylor series of tanh(x)/x to x^14: the remainder is below 1e-8 for |x| < 0.5.
-    let near = -929_569.0 / 638_512_875.0;
-    let near = near * square + 21_844.0 / 6_081_075.0;
-    let near = near * square + -1382.0 / 155_925.0;
-    let near = near * square + 62.0 / 2835.0;
-    let near = near * square + -17.0 / 315.0;
-    let near = near * square + 2.0 / 15.0;
-    let near = near * square + -1.0 / 3.0;
-    let near = magnitude + magnitude * (near * square);
+    let near = -929_569.0f32 / 638_512_875.0;
+    let near = near.mul_add(square, 21_844.0 / 6_081_075.0);
+    let near = near.mul_add(square, -1382.0 / 155_925.0);
+    let near = near.mul_add(square, 62.0 / 2835.0);
+    let near = near.mul_add(square, -17.0 / 315.0);
+    let near = near.mul_add(square, 2.0 / 15.0);
+    let near = near.mul_add(square, -1.0 / 3.0);
+    let near = (magnitude * near).mul_add(square, magnitude);
     let value = if magnitude < 0.5 { near } else { far };
     value.copysign(x)
 }

@@ -8,6 +8,7 @@
 use attribench_core::{
     DenseLayer, Real,
     math::{Descent, Factors, Order, add_product, descend_product},
+    vector::vectorized,
 };
 
 use crate::activation::each;
@@ -223,17 +224,56 @@ impl<T: Real> Dense<T> for Stacked<'_, T> {
     }
 }
 
+/// Side of the squares that are turned in registers.
+const SIDE: usize = 16;
+
 /// Writes the transpose of a matrix with `columns` columns.
 fn transpose<T: Real>(matrix: &[T], columns: usize, transposed: &mut [T]) {
-    /// Rows read side by side, so that what is written lies together.
-    const ROWS: usize = 16;
     let rows = matrix.len() / columns;
-    for (block, matrix) in matrix.chunks(ROWS * columns).enumerate() {
-        let length = matrix.len() / columns;
-        for (column, to) in transposed.chunks_exact_mut(rows).enumerate() {
-            for (row, value) in to[block * ROWS..][..length].iter_mut().enumerate() {
-                *value = matrix[row * columns + column];
+    vectorized(
+        #[inline(always)]
+        || {
+            for row in (0..rows).step_by(SIDE) {
+                for column in (0..columns).step_by(SIDE) {
+                    let from = &matrix[row * columns + column..];
+                    let to = &mut transposed[column * rows + row..];
+                    if row + SIDE <= rows && column + SIDE <= columns {
+                        transpose_square((from, columns), (to, rows));
+                    } else {
+                        let shape = (SIDE.min(rows - row), SIDE.min(columns - column));
+                        transpose_corner(shape, (from, columns), (to, rows));
+                    }
+                }
             }
+        },
+    );
+}
+
+/// Writes the transpose of the first `SIDE` rows and columns; matrices come with their strides.
+#[inline(always)]
+fn transpose_square<T: Real>(
+    (from, from_stride): (&[T], usize),
+    (to, to_stride): (&mut [T], usize),
+) {
+    let mut square = [[T::zero(); SIDE]; SIDE];
+    for (i, row) in square.iter_mut().enumerate() {
+        row.copy_from_slice(&from[i * from_stride..][..SIDE]);
+    }
+    for j in 0..SIDE {
+        let column: [T; SIDE] = std::array::from_fn(|i| square[i][j]);
+        to[j * to_stride..][..SIDE].copy_from_slice(&column);
+    }
+}
+
+/// Writes the transpose of the first rows and columns, fewer than fill a square.
+fn transpose_corner<T: Real>(
+    (rows, columns): (usize, usize),
+    (from, from_stride): (&[T], usize),
+    (to, to_stride): (&mut [T], usize),
+) {
+    for i in 0..rows {
+        for j in 0..columns {
+            to[j * to_stride + i] = from[i * from_stride + j];
         }
     }
 }

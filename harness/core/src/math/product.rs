@@ -10,8 +10,9 @@ use pulp::{Arch, Simd, WithSimd};
 use crate::Real;
 
 /// Inner indices worked on before moving to other rows: a panel of the right factor that stays in a
-/// first-level cache. Cuts do not show in the result, as the chains go on where they stopped.
-const INNER_BLOCK: usize = 96;
+/// first-level cache, of which rows a power of two apart can use only a part. Cuts do not show in
+/// the result, as the chains go on where they stopped.
+const INNER_BLOCK: usize = 64;
 
 /// How the left factor lies in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,6 +154,19 @@ fn unrolled<const N: usize>(mut work: impl FnMut(usize)) {
     for_constants!(N, work, 0, 1, 2, 3, 4, 5, 6, 7);
 }
 
+/// Asks for the cache line that `address` lies in, which need not be readable.
+#[inline(always)]
+fn prefetch<T>(address: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // Safety: a hint, which touches no memory as far as the program can tell.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = address;
+}
+
 macro_rules! implement_tiles {
     (
         $run:ident, $number:ident, $vector:ident, $lanes:ident, $splat:ident, $multiply:ident,
@@ -271,7 +285,16 @@ macro_rules! implement_tiles {
                     }
                     let mut left = self.factors.left.as_ptr().wrapping_add(row * row_stride);
                     let mut right = self.factors.right.as_ptr().wrapping_add(column);
-                    for _ in 0..inner {
+                    for step in 0..inner {
+                        // Velocity and parameters come from afar: one vector of each is asked for
+                        // at every step, so that they are there when the sums are done.
+                        if let Some((_, parameters)) = &self.finish {
+                            let next = place(step / VECTORS, step % VECTORS);
+                            if step < ROWS * VECTORS {
+                                prefetch(target.wrapping_add(next));
+                                prefetch(parameters.as_ptr().wrapping_add(next));
+                            }
+                        }
                         let mut vectors = [simd.$splat(0.0); VECTORS];
                         for (vector, value) in vectors.iter_mut().enumerate() {
                             *value = load(right.wrapping_add(vector * S::$lanes));
