@@ -49,6 +49,20 @@ pub enum LogError {
         /// Entries in the log.
         size: u64,
     },
+    /// An entry contradicts the others, or itself.
+    #[error("entry {index}: {reason}\nhint: this is the first entry that is wrong")]
+    Entry {
+        /// Its position.
+        index: u64,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A receipt does not prove what it says.
+    #[error("this receipt proves nothing: {reason}\nhint: it was altered; ask for a new one")]
+    Receipt {
+        /// What is wrong.
+        reason: String,
+    },
     /// A signed head was refused.
     #[error(transparent)]
     Note(#[from] NoteError),

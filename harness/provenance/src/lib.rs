@@ -10,11 +10,17 @@
 pub mod checkpoint;
 pub mod error;
 pub mod hash;
+pub mod journal;
 pub mod log;
 pub mod note;
 pub mod proof;
+pub mod receipt;
+pub mod recorder;
+pub mod records;
+pub mod state;
 pub mod tile;
 pub mod tree;
+pub mod verify;
 
 pub use checkpoint::Checkpoint;
 pub use error::LogError;

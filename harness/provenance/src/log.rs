@@ -86,6 +86,7 @@ impl Log {
         };
         let file = self.folder.join(CHECKPOINT_FILE);
         crate::tree::replace(&file, note.to_string().as_bytes())?;
+        self.tree.remove_outdated()?;
         Ok(note)
     }
 }

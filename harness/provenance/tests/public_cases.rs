@@ -21,7 +21,8 @@ fn cases_of(name: &str) -> Option<Value> {
     let Some(file) = found else {
         // Straight to the terminal, since a test that passes says nothing otherwise.
         let words = "not found above this checkout, so that NOTHING WAS TESTED against it";
-        writeln!(std::io::stderr(), "\nshared/oracles/log/{name}: {words}").unwrap();
+        let line = format!("\nshared/oracles/log/{name}: {words}\n");
+        std::io::stderr().write_all(line.as_bytes()).unwrap();
         return None;
     };
     Some(serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap())

@@ -25,6 +25,10 @@ pub struct TreeWriter {
     bundle: Vec<u8>,
     flushed: u64,
     unsynced: Vec<PathBuf>,
+    /// Tiles on disk that are not full.
+    partial: Vec<PathBuf>,
+    /// Tiles on disk that hold less than others that took their place.
+    outdated: Vec<PathBuf>,
 }
 
 impl TreeWriter {
@@ -44,6 +48,8 @@ impl TreeWriter {
             bundle: Vec::new(),
             flushed: 0,
             unsynced: Vec::new(),
+            partial: Vec::new(),
+            outdated: Vec::new(),
         })
     }
 
@@ -69,8 +75,15 @@ impl TreeWriter {
             _ => reader.bundle_bytes(size / TILE_WIDTH)?,
         };
         let spine = Spine::from_levels(size, levels);
-        let mut writer =
-            Self { folder: folder.to_owned(), spine, bundle, flushed: 0, unsynced: Vec::new() };
+        let mut writer = Self {
+            folder: folder.to_owned(),
+            spine,
+            bundle,
+            flushed: 0,
+            unsynced: Vec::new(),
+            partial: Vec::new(),
+            outdated: Vec::new(),
+        };
         // Files of these very widths may be missing where another program keeps full tiles only.
         writer.write_partial_tiles()?;
         writer.flushed = size;
@@ -123,25 +136,44 @@ impl TreeWriter {
         Ok(self.head())
     }
 
+    /// Removes partial tiles that fuller ones have replaced. Whoever has signed a head calls this
+    /// afterwards: until then the older head needs them.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn remove_outdated(&mut self) -> Result<(), LogError> {
+        for file in self.outdated.drain(..) {
+            fs::remove_file(&file).map_err(LogError::io(&file))?;
+        }
+        Ok(())
+    }
+
     /// Writes the last tile of each level where it is not full and not there yet.
     fn write_partial_tiles(&mut self) -> Result<(), LogError> {
         let size = self.spine.size();
+        let mut partial = Vec::new();
         for (level, hashes) in (0u32..).zip(self.spine.levels()) {
-            let count = |size: u64| size >> (TILE_HEIGHT * level);
-            if hashes.is_empty() || count(size) == count(self.flushed) {
-                continue;
+            if !hashes.is_empty() {
+                let index = (size >> (TILE_HEIGHT * level)) / TILE_WIDTH;
+                let file = path(&self.folder, Shelf::Hashes(level), index, hashes.len() as u64);
+                partial.push((file, concatenated(hashes)));
             }
-            let (index, width) = (count(size) / TILE_WIDTH, hashes.len() as u64);
-            let file = path(&self.folder, Shelf::Hashes(level), index, width);
-            write_whole(&file, &concatenated(hashes))?;
-            self.unsynced.push(file);
         }
         if !self.bundle.is_empty() {
             let (index, width) = (size / TILE_WIDTH, size % TILE_WIDTH);
             let file = path(&self.folder, Shelf::Entries, index, width);
-            write_whole(&file, &self.bundle)?;
-            self.unsynced.push(file);
+            partial.push((file, self.bundle.clone()));
         }
+        let before = std::mem::take(&mut self.partial);
+        for (file, bytes) in partial {
+            // A tile of this width is not touched again: an older head may rest on it.
+            if !before.contains(&file) {
+                write_whole(&file, &bytes)?;
+                self.unsynced.push(file.clone());
+            }
+            self.partial.push(file);
+        }
+        self.outdated.extend(before.into_iter().filter(|file| !self.partial.contains(file)));
         Ok(())
     }
 }
