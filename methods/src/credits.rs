@@ -6,8 +6,8 @@
 //! Shapley; with Gauss-Legendre nodes it is the path ledger.
 
 use attribench_core::{
-    Captures, FullTrace, LayerCapture, Layout, Observer, Quantity, Queries, Real, Recipe, RunError,
-    Step, View, math,
+    Captures, FullTrace, Inputs, LayerCapture, Layout, Observer, Quantity, Queries, Real, Recipe,
+    RunError, Step, View, math,
 };
 use ndarray::{Array2, ArrayView2, Axis, s};
 
@@ -56,7 +56,7 @@ pub(crate) fn credits<T: Real>(
     closing: Closing,
 ) -> Result<Credits, RunError> {
     let layout = view.model().layout();
-    let p = layout.parameters() - layout.layers()[0].parameters();
+    let p = layout.split_at(feature_blocks(layout)).1.parameters();
     let has_tails = view.recipe().momentum != 0.0;
     let rows = if has_tails { TAIL_NUMBERS / p.max(1) } else { queries.examples.len() };
     let mut examples = Array2::zeros((view.train().len(), queries.examples.len()));
@@ -69,6 +69,11 @@ pub(crate) fn credits<T: Real>(
         start = start.zip(part.start).map(|(all, part)| [all, part].concat());
     }
     Ok(Credits { examples, decay, start })
+}
+
+/// Blocks at the front whose inputs are the features: one, or none where the model says so.
+fn feature_blocks(layout: &Layout) -> usize {
+    usize::from(layout.features_enter_first())
 }
 
 fn credits_in_one_replay<T: Real>(
@@ -198,12 +203,12 @@ impl<T: Real> Observer<T> for Immediate<'_, T> {
         split.note_start(step);
         let eta = step.learning_rate;
         for (c, b) in split.path(step) {
-            let products = pair::gradient_products(step.captures, &b);
+            let layout = split.view.model().layout();
+            let products = pair::gradient_products(step.captures, &b, layout);
             split.post(step, c * eta / split.recipe.batch_size as f64, &products);
             if split.recipe.weight_decay != 0.0 {
                 let theta =
                     Array2::from_shape_fn((1, step.before.len()), |(_, j)| step.before[j].to_f64());
-                let layout = split.view.model().layout();
                 let along = pair::directional_products(&b, layout, theta.view());
                 split.post_decay(along.column(0).iter().map(|along| c * eta * along));
             }
@@ -215,11 +220,12 @@ impl<T: Real> Observer<T> for Immediate<'_, T> {
 /// SGD with momentum: backwards, `u_r = eta_r b~_r + mu u_{r+1}` is what a gradient that entered
 /// the momentum at step `r` met in all the steps it moved; `phi_i += (1 / B) w_i u_r . g_i`.
 ///
-/// The inputs of the first layer, mostly the widest, are the features and the same at every step:
-/// its part of the tail is `D_q x_q^T` with a short `D_q`, and its products are those of captures.
+/// Where the inputs of the first layer, mostly the widest, are the features, they are the same at
+/// every step: its part of the tail is `D_q x_q^T` with a short `D_q`, and its products are those
+/// of captures.
 struct Tails<'a, T> {
     split: Split<'a, T>,
-    /// `D`, `(q, outputs of the first layer)`.
+    /// `D`, `(q, outputs of the first layer)`; no columns where that layer reads something else.
     first: Array2<f64>,
     /// The other layers' part, `(q, their parameters)`.
     rest: Array2<f64>,
@@ -229,14 +235,12 @@ struct Tails<'a, T> {
 
 impl<'a, T: Real> Tails<'a, T> {
     fn new(split: Split<'a, T>) -> Self {
-        let layers = split.view.model().layout().layers();
-        let shapes: Vec<(usize, usize)> =
-            layers.iter().map(|layer| (layer.inputs, layer.outputs)).collect();
-        let (first_layout, rest_layout) =
-            (Layout::dense(&shapes[..1]), Layout::dense(&shapes[1..]));
+        let layout = split.view.model().layout();
+        let (first_layout, rest_layout) = layout.split_at(feature_blocks(layout));
         let q = split.queries.examples.len();
+        let width = first_layout.layers().iter().map(|layer| layer.outputs).sum();
         Self {
-            first: Array2::zeros((q, shapes[0].1)),
+            first: Array2::zeros((q, width)),
             rest: Array2::zeros((q, rest_layout.parameters())),
             split,
             first_layout,
@@ -246,32 +250,38 @@ impl<'a, T: Real> Tails<'a, T> {
 
     /// The first layer's part of the tail, as the captures whose gradients it is.
     fn first_captures(&self) -> Captures<T> {
-        let inputs = self.split.queries.examples.features().to_owned();
-        let output_gradients = self.first.mapv(T::from_f64);
-        Captures { layers: vec![LayerCapture { inputs, output_gradients }] }
+        let of_layer = |_| LayerCapture {
+            positions: 1,
+            inputs: Inputs::Values(self.split.queries.examples.features().to_owned()),
+            output_gradients: self.first.mapv(T::from_f64),
+        };
+        Captures { layers: self.first_layout.layers().iter().map(of_layer).collect() }
     }
 
     /// `theta . u`, `q`.
     fn along_parameters(&self, first: &Captures<T>, theta: &[T]) -> Vec<f64> {
         let theta: Vec<f64> = theta.iter().map(|value| value.to_f64()).collect();
         let (of_first, of_rest) = theta.split_at(self.first_layout.parameters());
-        let direction = ArrayView2::from_shape((1, of_first.len()), of_first)
-            .expect("one row holds its numbers");
-        let along = pair::directional_products(first, &self.first_layout, direction);
         let tails = self.rest.outer_iter();
-        tails
-            .zip(along.column(0))
-            .map(|(tail, along)| {
-                along + math::dot(tail.as_slice().expect("tails in standard layout"), of_rest)
-            })
-            .collect()
+        let mut along: Vec<f64> = tails
+            .map(|tail| math::dot(tail.as_slice().expect("tails in standard layout"), of_rest))
+            .collect();
+        if !first.is_empty() {
+            let direction = ArrayView2::from_shape((1, of_first.len()), of_first)
+                .expect("one row holds its numbers");
+            let of_first = pair::directional_products(first, &self.first_layout, direction);
+            for (along, of_first) in along.iter_mut().zip(of_first.column(0)) {
+                *along += of_first;
+            }
+        }
+        along
     }
 }
 
-/// Captures of the first layer, and of the others.
-fn part<T: Real>(captures: Captures<T>) -> (Captures<T>, Captures<T>) {
+/// Captures of the first `layers` layers, and of the others.
+fn part<T: Real>(captures: Captures<T>, layers: usize) -> (Captures<T>, Captures<T>) {
     let mut first = captures.layers;
-    let rest = first.split_off(1);
+    let rest = first.split_off(layers);
     (Captures { layers: first }, Captures { layers: rest })
 }
 
@@ -280,19 +290,25 @@ impl<T: Real> Observer<T> for Tails<'_, T> {
         self.split.note_start(step);
         self.first *= self.split.recipe.momentum;
         self.rest *= self.split.recipe.momentum;
+        let layers = self.first_layout.layers().len();
         for (c, b) in self.split.path(step) {
-            let (first, rest) = part(b);
-            let first = &first.layers[0];
-            assert_eq!(first.inputs, self.split.queries.examples.features(), "a law of `Model`");
+            let (first, rest) = part(b, layers);
             let scale = c * step.learning_rate;
-            self.first.zip_mut_with(&first.output_gradients, |sum, delta| {
-                *sum += scale * delta.to_f64();
-            });
+            for first in &first.layers {
+                let features = self.split.queries.examples.features();
+                assert_eq!(first.inputs.values(), Some(features), "a law of `Model`");
+                self.first.zip_mut_with(&first.output_gradients, |sum, delta| {
+                    *sum += scale * delta.to_f64();
+                });
+            }
             pair::add_gradients(&rest, &self.rest_layout, scale, self.rest.view_mut());
         }
-        let (first, rest) = part(step.captures.clone());
+        let (first, rest) = part(step.captures.clone(), layers);
         let tail = self.first_captures();
-        let mut products = pair::gradient_products(&first, &tail);
+        let mut products = Array2::zeros((step.rows.len(), self.split.queries.examples.len()));
+        if !first.layers.is_empty() {
+            products += &pair::gradient_products(&first, &tail, &self.first_layout);
+        }
         if !rest.layers.is_empty() {
             products += &pair::directional_products(&rest, &self.rest_layout, self.rest.view());
         }

@@ -35,7 +35,8 @@ impl From<CurvatureKind> for Curvature {
 #[serde(rename_all = "kebab-case")]
 pub enum Damping {
     /// This many times the mean eigenvalue of the Gauss-Newton matrix, `tr(C_l) / p_l`, layer by
-    /// layer. The same number serves the Hessian, whose own trace may be negative.
+    /// layer (tied layers together). The same number serves the Hessian, whose own trace may be
+    /// negative.
     Relative(f64),
     /// This number in all layers.
     Absolute(f64),
@@ -60,32 +61,32 @@ impl Damping {
 
     /// `lambda` of every parameter, `p`.
     pub(crate) fn diagonal<T: Real>(self, model: ModelAt<'_, T>, train: &Examples<T>) -> Vec<f64> {
-        let layers = model.layout().layers();
+        let blocks = model.layout().blocks();
         let lambdas = match self {
-            Self::Absolute(lambda) => vec![lambda; layers.len()],
+            Self::Absolute(lambda) => vec![lambda; blocks.len()],
             Self::Relative(relative) => gauss_newton_traces(model, train)
                 .iter()
-                .zip(layers)
-                .map(|(trace, layer)| relative * trace / layer.parameters() as f64)
+                .zip(blocks)
+                .map(|(trace, block)| relative * trace / block.range.len() as f64)
                 .collect(),
         };
         let mut diagonal = vec![0.0; model.layout().parameters()];
-        for (layer, lambda) in layers.iter().zip(lambdas) {
-            diagonal[layer.weight_offset..][..layer.inputs * layer.outputs].fill(lambda);
-            diagonal[layer.bias_offset..][..layer.outputs].fill(lambda);
+        for (block, lambda) in blocks.iter().zip(lambdas) {
+            diagonal[block.range.clone()].fill(lambda);
         }
         diagonal
     }
 }
 
-/// Trace of each layer's block of the mean Gauss-Newton matrix, exactly.
+/// Trace of each block of the mean Gauss-Newton matrix, exactly.
 ///
 /// That matrix is the expectation of `g g^T` over labels drawn from the model, so its trace is the
 /// expectation of `|g|^2`: over the classes by their probabilities; over a target one away from
 /// the output, where every deviation has the gradient of unit size.
 fn gauss_newton_traces<T: Real>(model: ModelAt<'_, T>, train: &Examples<T>) -> Vec<f64> {
-    let mut traces = vec![0.0; model.layout().layers().len()];
-    for (_, block) in train.blocks(pair::BLOCK_ROWS) {
+    let layout = model.layout();
+    let mut traces = vec![0.0; layout.blocks().len()];
+    for (_, block) in train.blocks(pair::block_rows(layout)) {
         let outputs = model.outputs(&block);
         let draws: Vec<(Labels<T>, Vec<f64>)> = match block.labels() {
             Labels::Classes(_) => (0..outputs.ncols())
@@ -102,8 +103,8 @@ fn gauss_newton_traces<T: Real>(model: ModelAt<'_, T>, train: &Examples<T>) -> V
         for (labels, weights) in draws {
             let drawn = Examples::new(block.features().to_owned(), labels);
             let g = model.captures(&drawn, Quantity::Loss);
-            for (layer, trace) in traces.iter_mut().enumerate() {
-                let norms = pair::layer_squared_norms(&g, layer);
+            for (trace, part) in traces.iter_mut().zip(layout.blocks()) {
+                let norms = pair::block_squared_norms(&g, layout, part);
                 *trace += norms.iter().zip(&weights).map(|(norm, w)| norm * w).sum::<f64>();
             }
         }

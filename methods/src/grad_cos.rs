@@ -63,11 +63,11 @@ impl<T: Real> Scorer<T> for Fitted<'_, T> {
     fn score(&mut self, queries: &Queries<T>) -> Result<Scores, MethodError> {
         let (model, train) = (self.view.model(), self.view.train());
         let b = pair::query_captures(model, queries);
-        let b_scales = inverse_norms(&pair::squared_norms(&b));
+        let b_scales = inverse_norms(&pair::squared_norms(&b, model.layout()));
         let mut values = Array2::zeros((train.len(), queries.examples.len()));
         for (start, g) in pair::train_captures(model, train) {
-            let g_scales = inverse_norms(&pair::squared_norms(&g));
-            let mut products = pair::gradient_products(&g, &b);
+            let g_scales = inverse_norms(&pair::squared_norms(&g, model.layout()));
+            let mut products = pair::gradient_products(&g, &b, model.layout());
             for ((i, q), product) in products.indexed_iter_mut() {
                 *product *= g_scales[i] * b_scales[q];
             }

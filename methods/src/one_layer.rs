@@ -79,7 +79,8 @@ impl<T: Real> OneLayer<T> {
     fn right_hand_sides(&self, b: &Captures<T>) -> Array2<f64> {
         let layer = &b.layers[0];
         // (q, d) x (d, d) -> (q, d)
-        let a = extended(layer.inputs.mapv(Real::to_f64));
+        let inputs = layer.inputs.values().expect("dense layers read numbers");
+        let a = extended(inputs.mapv(Real::to_f64));
         let a = math::matmul(a.view(), self.axes.view());
         // (q, c) x (c, r) -> (q, r)
         let delta = layer.output_gradients.mapv(Real::to_f64).dot(&self.contrasts);
@@ -217,7 +218,7 @@ fn linear_outputs<T: Real>(
     a: &Array2<f64>,
 ) -> Option<Array2<f64>> {
     let [layer] = model.layout().layers() else { return None };
-    if layer.inputs + 1 != a.ncols() {
+    if !model.layout().features_enter_first() || layer.inputs + 1 != a.ncols() {
         return None;
     }
     let theta = model.parameters();

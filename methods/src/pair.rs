@@ -1,16 +1,34 @@
 //! Products with per-example gradients, read off layer captures.
 //!
-//! A dense layer's gradient is the outer product `delta (a, 1)^T` of its output gradient and its
-//! extended input, so products with it need the two vectors and never the matrix.
+//! The gradient of a layer's weight is the sum over an example's positions of the outer products
+//! `delta_s a_s^T` of output gradient and input, and the gradient of a block is the sum over the
+//! layers that are tied in it. Products with it can be had in two ways, and the cheaper is taken:
+//! - ghost products: `sum_{s, s'} (a_s . a'_s' + 1) (delta_s . delta'_s')`, in which no gradient is
+//!   formed; always at a single position;
+//! - explicit gradients, `out in` numbers for each example, formed for some examples at a time.
 
-use attribench_core::{Captures, Examples, Layout, ModelAt, Quantity, Queries, Real, math};
+use attribench_core::{
+    Block, Captures, Examples, Inputs, Layer, LayerCapture, LayerKind, Layout, ModelAt, Quantity,
+    Queries, Real, math,
+};
 use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis, s};
 
 /// Training rows captured at a time: enough for fast products, few enough to stay in cache.
 pub(crate) const BLOCK_ROWS: usize = 256;
 
+/// Numbers that the captures of such rows may hold.
+const CAPTURED_NUMBERS: usize = 1 << 23;
+
 /// Columns of one product with layer-shaped directions.
 const DIRECTION_COLUMNS: usize = 512;
+
+/// Numbers that ghost products or explicit gradients of some examples may hold.
+const SCRATCH_NUMBERS: usize = 1 << 22;
+
+/// Training rows captured at a time for a model of this layout.
+pub(crate) fn block_rows(layout: &Layout) -> usize {
+    (CAPTURED_NUMBERS / layout.captured_numbers().max(1)).clamp(1, BLOCK_ROWS)
+}
 
 /// Captures of the training loss in blocks of rows, with the first row of each.
 pub(crate) fn train_captures<'a, T: Real>(
@@ -18,7 +36,7 @@ pub(crate) fn train_captures<'a, T: Real>(
     train: &'a Examples<T>,
 ) -> impl Iterator<Item = (usize, Captures<T>)> + 'a {
     train
-        .blocks(BLOCK_ROWS)
+        .blocks(block_rows(model.layout()))
         .map(move |(start, block)| (start, model.captures(&block, Quantity::Loss)))
 }
 
@@ -36,52 +54,74 @@ pub(crate) fn train_query_products<T: Real>(
     let b = query_captures(model, queries);
     let mut products = Array2::zeros((train.len(), queries.examples.len()));
     for (start, g) in train_captures(model, train) {
-        products.slice_mut(s![start..start + g.len(), ..]).assign(&gradient_products(&g, &b));
+        products.slice_mut(s![start..start + g.len(), ..]).assign(&gradient_products(
+            &g,
+            &b,
+            model.layout(),
+        ));
     }
     products
 }
 
-/// `sum_l (a_i . a_q + 1) (delta_i . delta_q)` over the layers `l`, `(n, q)`.
+/// `g_i . b_q`, `(n, q)`: at one position `sum_l (a_i . a_q + 1) (delta_i . delta_q)`.
 ///
-/// The products run in `T`; layers are summed in `f64`.
-pub(crate) fn gradient_products<T: Real>(g: &Captures<T>, b: &Captures<T>) -> Array2<f64> {
+/// The products run in `T`; positions and layers are summed in `f64`.
+pub(crate) fn gradient_products<T: Real>(
+    g: &Captures<T>,
+    b: &Captures<T>,
+    layout: &Layout,
+) -> Array2<f64> {
     let mut sum = Array2::zeros((g.len(), b.len()));
-    for (g, b) in g.layers.iter().zip(&b.layers) {
-        // (n, inputs) x (inputs, q) and (n, outputs) x (outputs, q), both -> (n, q)
-        let inputs = math::matmul(g.inputs.view(), b.inputs.t());
-        let outputs = math::matmul(g.output_gradients.view(), b.output_gradients.t());
-        ndarray::Zip::from(&mut sum).and(&inputs).and(&outputs).for_each(
-            |sum: &mut f64, &inputs, &outputs| {
-                *sum += (inputs.to_f64() + 1.0) * outputs.to_f64();
-            },
-        );
+    for block in layout.blocks() {
+        let (of_g, of_b) = (Uses::of(g, layout, block), Uses::of(b, layout, block));
+        let pairs = g.len() as f64 * b.len() as f64;
+        let explicit = pairs * block.range.len() as f64
+            + g.len() as f64 * of_g.forming_cost()
+            + b.len() as f64 * of_b.forming_cost();
+        if of_g.is_single() && of_b.is_single() || pairs * of_g.ghost_cost(&of_b) <= explicit {
+            of_g.add_ghost_products(&of_b, &mut sum);
+        } else {
+            of_g.add_explicit_products(&of_b, &mut sum);
+        }
     }
     sum
 }
 
 /// Squared norm of every gradient, `n`.
-pub(crate) fn squared_norms<T: Real>(g: &Captures<T>) -> Vec<f64> {
+pub(crate) fn squared_norms<T: Real>(g: &Captures<T>, layout: &Layout) -> Vec<f64> {
     let mut sums = vec![0.0; g.len()];
-    for layer in 0..g.layers.len() {
-        for (sum, norm) in sums.iter_mut().zip(layer_squared_norms(g, layer)) {
+    for block in layout.blocks() {
+        for (sum, norm) in sums.iter_mut().zip(block_squared_norms(g, layout, block)) {
             *sum += norm;
         }
     }
     sums
 }
 
-/// Squared norm of every gradient's part in one layer, `(|a|^2 + 1) |delta|^2`, `n`.
-pub(crate) fn layer_squared_norms<T: Real>(g: &Captures<T>, layer: usize) -> Vec<f64> {
-    let layer = &g.layers[layer];
-    let square = |row: ndarray::ArrayView1<'_, T>| -> f64 {
-        row.iter().map(|value| value.to_f64() * value.to_f64()).sum()
-    };
-    layer
-        .inputs
-        .outer_iter()
-        .zip(layer.output_gradients.outer_iter())
-        .map(|(a, delta)| (square(a) + 1.0) * square(delta))
-        .collect()
+/// Squared norm of every gradient's part in one block, `n`: at one position
+/// `(|a|^2 + 1) |delta|^2`.
+pub(crate) fn block_squared_norms<T: Real>(
+    g: &Captures<T>,
+    layout: &Layout,
+    block: &Block,
+) -> Vec<f64> {
+    let square = |row: &[T]| math::dot(row, row);
+    let of_g = Uses::of(g, layout, block);
+    if of_g.is_single() {
+        let [used] = &of_g.uses[..] else { unreachable!("a single use") };
+        let Factor::Values(delta) = used.rows else { unreachable!("a dense layer") };
+        let Factor::Values(a) = used.columns else { unreachable!("a dense layer") };
+        let norm = |row: ndarray::ArrayView1<'_, T>| -> f64 {
+            row.iter().map(|value| value.to_f64() * value.to_f64()).sum()
+        };
+        let rows = a.outer_iter().zip(delta.outer_iter());
+        return rows.map(|(a, delta)| (norm(a) + used.bias()) * norm(delta)).collect();
+    }
+    let mut norms = Vec::with_capacity(g.len());
+    of_g.for_each_chunk(|_, gradients| {
+        norms.extend(gradients.outer_iter().map(|row| square(row.to_slice().expect("a row"))));
+    });
+    norms
 }
 
 /// `g_i . x_k` for directions `x`, `(k, p) -> (n, k)`.
@@ -92,37 +132,63 @@ pub(crate) fn directional_products<T: Real>(
     layout: &Layout,
     x: ArrayView2<'_, f64>,
 ) -> Array2<f64> {
-    let (n, k) = (g.len(), x.nrows());
-    let mut sum = Array2::zeros((n, k));
-    for (layer, g) in layout.layers().iter().zip(&g.layers) {
-        let (inputs, outputs) = (layer.inputs, layer.outputs);
-        let chunk = (DIRECTION_COLUMNS / outputs).max(1);
-        for start in (0..k).step_by(chunk) {
-            let width = chunk.min(k - start);
-            let chosen = x.slice(s![start..start + width, ..]);
-            let weight = chosen
-                .slice(s![.., layer.weight_offset..layer.weight_offset + outputs * inputs])
-                .as_standard_layout()
-                .mapv(T::from_f64)
-                .into_shape_with_order((width * outputs, inputs))
-                .expect("a layer's weight is outputs by inputs");
-            // (n, inputs) x (inputs, width * outputs) -> (n, width * outputs)
-            let images = math::matmul(g.inputs.view(), weight.t());
-            for i in 0..n {
-                let delta = g.output_gradients.row(i);
-                for direction in 0..width {
-                    let bias =
-                        chosen.slice(s![direction, layer.bias_offset..layer.bias_offset + outputs]);
-                    let image = images.slice(s![i, direction * outputs..(direction + 1) * outputs]);
-                    let product: f64 = (0..outputs)
-                        .map(|o| (image[o].to_f64() + bias[o]) * delta[o].to_f64())
-                        .sum();
-                    sum[(i, start + direction)] += product;
-                }
-            }
+    let mut sum = Array2::zeros((g.len(), x.nrows()));
+    for block in layout.blocks() {
+        let of_g = Uses::of(g, layout, block);
+        let x = x.slice(s![.., block.range.clone()]);
+        if of_g.is_single() {
+            let layer = block.layers[0];
+            add_layer_products(&g.layers[layer], &layout.layers()[layer], x, &mut sum);
+        } else {
+            let x = x.mapv(T::from_f64);
+            of_g.for_each_chunk(|start, gradients| {
+                // (m, p_l) x (p_l, k) -> (m, k)
+                let products = math::matmul(gradients, x.t());
+                let mut rows = sum.slice_mut(s![start..start + products.nrows(), ..]);
+                rows.zip_mut_with(&products, |sum, product| *sum += product.to_f64());
+            });
         }
     }
     sum
+}
+
+/// Products of a dense layer at one position with directions of its own, `(k, p_l)`.
+fn add_layer_products<T: Real>(
+    g: &LayerCapture<T>,
+    layer: &Layer,
+    x: ArrayView2<'_, f64>,
+    sum: &mut Array2<f64>,
+) {
+    let (n, k) = sum.dim();
+    let (inputs, outputs) = (layer.inputs, layer.outputs);
+    let values = g.inputs.values().expect("dense layers read numbers");
+    let chunk = (DIRECTION_COLUMNS / outputs).max(1);
+    for start in (0..k).step_by(chunk) {
+        let width = chunk.min(k - start);
+        let chosen = x.slice(s![start..start + width, ..]);
+        let weight = chosen
+            .slice(s![.., ..outputs * inputs])
+            .as_standard_layout()
+            .mapv(T::from_f64)
+            .into_shape_with_order((width * outputs, inputs))
+            .expect("a layer's weight is outputs by inputs");
+        // (n, inputs) x (inputs, width * outputs) -> (n, width * outputs)
+        let images = math::matmul(values, weight.t());
+        for i in 0..n {
+            let delta = g.output_gradients.row(i);
+            for direction in 0..width {
+                let bias = chosen.slice(s![direction, outputs * inputs..]);
+                let image = images.slice(s![i, direction * outputs..(direction + 1) * outputs]);
+                let product: f64 = (0..outputs)
+                    .map(|o| {
+                        let bias = if layer.has_bias() { bias[o] } else { 0.0 };
+                        (image[o].to_f64() + bias) * delta[o].to_f64()
+                    })
+                    .sum();
+                sum[(i, start + direction)] += product;
+            }
+        }
+    }
 }
 
 /// `into += scale * gradients`, both `(n, p)`.
@@ -132,16 +198,39 @@ pub(crate) fn add_gradients<T: Real>(
     scale: f64,
     mut into: ArrayViewMut2<'_, f64>,
 ) {
-    for (layer, g) in layout.layers().iter().zip(&g.layers) {
-        for (i, mut row) in into.axis_iter_mut(Axis(0)).enumerate() {
-            let row = row.as_slice_mut().expect("gradients in standard layout");
-            let a = g.inputs.row(i);
-            for (o, &delta) in g.output_gradients.row(i).iter().enumerate() {
-                let delta = scale * delta.to_f64();
-                let start = layer.weight_offset + o * layer.inputs;
-                for (to, a) in row[start..start + layer.inputs].iter_mut().zip(&a) {
-                    *to += delta * a.to_f64();
-                }
+    for block in layout.blocks() {
+        let of_g = Uses::of(g, layout, block);
+        if of_g.is_single() {
+            let layer = block.layers[0];
+            add_layer_gradients(&g.layers[layer], &layout.layers()[layer], scale, into.view_mut());
+            continue;
+        }
+        of_g.for_each_chunk(|start, gradients| {
+            let rows = start..start + gradients.nrows();
+            let mut to = into.slice_mut(s![rows, block.range.clone()]);
+            to.zip_mut_with(&gradients, |to, gradient| *to += scale * gradient.to_f64());
+        });
+    }
+}
+
+/// Gradients of a dense layer at one position.
+fn add_layer_gradients<T: Real>(
+    g: &LayerCapture<T>,
+    layer: &Layer,
+    scale: f64,
+    mut into: ArrayViewMut2<'_, f64>,
+) {
+    let values = g.inputs.values().expect("dense layers read numbers");
+    for (i, mut row) in into.axis_iter_mut(Axis(0)).enumerate() {
+        let row = row.as_slice_mut().expect("gradients in standard layout");
+        let a = values.row(i);
+        for (o, &delta) in g.output_gradients.row(i).iter().enumerate() {
+            let delta = scale * delta.to_f64();
+            let start = layer.weight_offset + o * layer.inputs;
+            for (to, a) in row[start..start + layer.inputs].iter_mut().zip(&a) {
+                *to += delta * a.to_f64();
+            }
+            if layer.has_bias() {
                 row[layer.bias_offset + o] += delta;
             }
         }
@@ -153,4 +242,365 @@ pub(crate) fn gradients<T: Real>(g: &Captures<T>, layout: &Layout) -> Array2<f64
     let mut gradients = Array2::zeros((g.len(), layout.parameters()));
     add_gradients(g, layout, 1.0, gradients.view_mut());
     gradients
+}
+
+/// One side of the outer products that a weight's gradient is the sum of, a row a position.
+#[derive(Clone, Copy)]
+enum Factor<'a, T> {
+    /// `(n s, width)`.
+    Values(ArrayView2<'a, T>),
+    /// One-hot rows.
+    Tokens(&'a [u32]),
+}
+
+impl<T: Real> Factor<'_, T> {
+    /// Multiply-adds of one inner product.
+    fn width(&self) -> usize {
+        match self {
+            Self::Values(values) => values.ncols(),
+            Self::Tokens(_) => 1,
+        }
+    }
+
+    /// The rows `rows`.
+    fn part(&self, rows: std::ops::Range<usize>) -> Factor<'_, T> {
+        match self {
+            Self::Values(values) => Factor::Values(values.slice(s![rows, ..])),
+            Self::Tokens(tokens) => Factor::Tokens(&tokens[rows]),
+        }
+    }
+
+    /// Inner products of all rows, `(n s, m s')`.
+    fn products(&self, others: &Factor<'_, T>) -> Array2<T> {
+        match (self, others) {
+            (Self::Values(left), Factor::Values(right)) => math::matmul(*left, right.t()),
+            (Self::Values(left), Factor::Tokens(right)) => {
+                Array2::from_shape_fn((left.nrows(), right.len()), |(s, other)| {
+                    left[(s, right[other] as usize)]
+                })
+            }
+            (Self::Tokens(left), Factor::Values(right)) => {
+                Array2::from_shape_fn((left.len(), right.nrows()), |(s, other)| {
+                    right[(other, left[s] as usize)]
+                })
+            }
+            (Self::Tokens(left), Factor::Tokens(right)) => {
+                Array2::from_shape_fn((left.len(), right.len()), |(s, other)| {
+                    if left[s] == right[other] { T::one() } else { T::zero() }
+                })
+            }
+        }
+    }
+}
+
+/// One layer's share of a block's gradients: `sum_s rows_s columns_s^T` in the order of the weight
+/// in memory, and the sum of `rows_s` for the bias.
+struct Use<'a, T> {
+    layer: &'a Layer,
+    positions: usize,
+    rows: Factor<'a, T>,
+    columns: Factor<'a, T>,
+}
+
+impl<T: Real> Use<'_, T> {
+    /// What a bias adds to a product of inputs.
+    fn bias(&self) -> f64 {
+        if self.layer.has_bias() { 1.0 } else { 0.0 }
+    }
+
+    /// Adds the gradient of example `i` to `gradient`, the block's share of a flat vector.
+    fn add_gradient(&self, i: usize, gradient: &mut [T]) {
+        let positions = i * self.positions..(i + 1) * self.positions;
+        let shape = self.layer.weight_shape();
+        let (weight, bias) = gradient.split_at_mut(shape.0 * shape.1);
+        match (self.rows.part(positions.clone()), self.columns.part(positions)) {
+            (Factor::Values(delta), Factor::Values(a)) => {
+                let weight = ArrayViewMut2::from_shape(shape, weight).expect("a weight's length");
+                // (out, s) x (s, in) -> (out, in)
+                math::matmul_into(weight, T::one(), delta.t(), a, T::one());
+                if self.layer.has_bias() {
+                    for row in delta.outer_iter() {
+                        bias.iter_mut().zip(row).for_each(|(sum, &delta)| *sum += delta);
+                    }
+                }
+            }
+            (Factor::Tokens(tokens), Factor::Values(delta)) => {
+                for (&token, delta) in tokens.iter().zip(delta.outer_iter()) {
+                    let row = &mut weight[token as usize * shape.1..][..shape.1];
+                    row.iter_mut().zip(delta).for_each(|(sum, &delta)| *sum += delta);
+                }
+            }
+            (_, Factor::Tokens(_)) => unreachable!("tokens name rows of a table"),
+        }
+    }
+}
+
+/// All layers' shares of one block's gradients.
+struct Uses<'a, T> {
+    parameters: usize,
+    examples: usize,
+    uses: Vec<Use<'a, T>>,
+}
+
+impl<'a, T: Real> Uses<'a, T> {
+    fn of(g: &'a Captures<T>, layout: &'a Layout, block: &Block) -> Self {
+        let used = |&index: &usize| {
+            let (layer, capture) = (&layout.layers()[index], &g.layers[index]);
+            let delta = Factor::Values(capture.output_gradients.view());
+            let inputs = match &capture.inputs {
+                Inputs::Values(values) => Factor::Values(values.view()),
+                Inputs::Tokens(tokens) => Factor::Tokens(tokens),
+            };
+            let (rows, columns) = match layer.kind {
+                LayerKind::Dense | LayerKind::DenseWithoutBias => (delta, inputs),
+                LayerKind::Lookup => (inputs, delta),
+            };
+            Use { layer, positions: capture.positions, rows, columns }
+        };
+        let uses = block.layers.iter().map(used).collect();
+        Self { parameters: block.range.len(), examples: g.len(), uses }
+    }
+
+    /// Whether this is one dense layer at one position.
+    fn is_single(&self) -> bool {
+        matches!(&self.uses[..], [used] if used.positions == 1
+            && used.layer.kind != LayerKind::Lookup)
+    }
+
+    /// Multiply-adds that form one explicit gradient.
+    fn forming_cost(&self) -> f64 {
+        let cost = |used: &Use<'_, T>| used.positions * used.rows.width() * used.columns.width();
+        self.parameters as f64 + self.uses.iter().map(cost).sum::<usize>() as f64
+    }
+
+    /// Multiply-adds of one ghost product.
+    fn ghost_cost(&self, others: &Self) -> f64 {
+        let mut cost = 0;
+        for used in &self.uses {
+            for other in &others.uses {
+                // What is not a product is read and written once more.
+                let widths = |left: &Factor<'_, T>, right: &Factor<'_, T>| {
+                    left.width().min(right.width()) + 8
+                };
+                cost += used.positions
+                    * other.positions
+                    * (widths(&used.rows, &other.rows) + widths(&used.columns, &other.columns));
+            }
+        }
+        cost as f64
+    }
+
+    /// `sum += g_i . b_q` as products of rows times products of columns, summed over positions.
+    fn add_ghost_products(&self, others: &Self, sum: &mut Array2<f64>) {
+        for used in &self.uses {
+            for other in &others.uses {
+                let bias = used.bias() * other.bias();
+                let pairs = used.positions * other.positions * others.examples;
+                let chunk = (SCRATCH_NUMBERS / pairs.max(1)).max(1);
+                for start in (0..self.examples).step_by(chunk) {
+                    let end = (start + chunk).min(self.examples);
+                    let rows = start * used.positions..end * used.positions;
+                    // (m s, out) x (out, q s') and (m s, in) x (in, q s'), both -> (m s, q s')
+                    let outer = used.rows.part(rows.clone()).products(&other.rows);
+                    let inner = used.columns.part(rows).products(&other.columns);
+                    let mut sum = sum.slice_mut(s![start..end, ..]);
+                    if pairs == others.examples {
+                        ndarray::Zip::from(&mut sum).and(&inner).and(&outer).for_each(
+                            |sum, inner, outer| *sum += (inner.to_f64() + bias) * outer.to_f64(),
+                        );
+                        continue;
+                    }
+                    let by_position = inner.outer_iter().zip(outer.outer_iter()).enumerate();
+                    for (row, (inner, outer)) in by_position {
+                        let inner = inner.to_slice().expect("products in standard layout");
+                        let outer = outer.to_slice().expect("products in standard layout");
+                        let pairs = inner
+                            .chunks_exact(other.positions)
+                            .zip(outer.chunks_exact(other.positions));
+                        let mut sums = sum.row_mut(row / used.positions);
+                        for (sum, (inner, outer)) in sums.iter_mut().zip(pairs) {
+                            let biased: f64 = outer.iter().map(|value| value.to_f64()).sum();
+                            *sum += math::dot(inner, outer) + bias * biased;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// `sum += g_i . b_q` with both gradients formed.
+    fn add_explicit_products(&self, others: &Self, sum: &mut Array2<f64>) {
+        others.for_each_chunk(|first, b| {
+            self.for_each_chunk(|start, g| {
+                // (m, p_l) x (p_l, q) -> (m, q)
+                let products = math::matmul(g, b.t());
+                let (m, q) = products.dim();
+                let mut sum = sum.slice_mut(s![start..start + m, first..first + q]);
+                sum.zip_mut_with(&products, |sum, product| *sum += product.to_f64());
+            });
+        });
+    }
+
+    /// Forms the block's gradients of some examples at a time, `(m, p_l)`, and calls
+    /// `read(first example, gradients)`.
+    fn for_each_chunk(&self, mut read: impl FnMut(usize, ArrayView2<'_, T>)) {
+        let chunk = (SCRATCH_NUMBERS / self.parameters.max(1)).clamp(1, self.examples.max(1));
+        let mut gradients = Array2::<T>::zeros((chunk, self.parameters));
+        for start in (0..self.examples).step_by(chunk) {
+            let rows = chunk.min(self.examples - start);
+            let mut gradients = gradients.slice_mut(s![..rows, ..]);
+            gradients.fill(T::zero());
+            for (row, mut gradient) in gradients.outer_iter_mut().enumerate() {
+                let gradient = gradient.as_slice_mut().expect("gradients in standard layout");
+                for used in &self.uses {
+                    used.add_gradient(start + row, gradient);
+                }
+            }
+            read(start, gradients.view());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use attribench_core::{Captures, Inputs, Layer, LayerCapture, LayerKind, Layout};
+    use ndarray::{Array2, s};
+    use proptest::prelude::*;
+
+    use super::{
+        add_gradients, block_squared_norms, directional_products, gradient_products, gradients,
+        squared_norms,
+    };
+
+    /// Numbers in (-1, 1) that look random and depend on `seed` alone.
+    fn numbers(seed: u64, shape: (usize, usize)) -> Array2<f64> {
+        let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(1);
+        Array2::from_shape_simple_fn(shape, || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (state >> 11) as f64 / (1u64 << 52) as f64 - 1.0
+        })
+    }
+
+    fn captures(layout: &Layout, examples: usize, seed: u64) -> Captures<f64> {
+        let layers = layout.layers().iter().enumerate();
+        let layers = layers
+            .map(|(index, layer)| {
+                let (seed, rows) = (seed * 100 + 2 * index as u64, examples * layer.positions);
+                let inputs = match layer.kind {
+                    // Few different tokens, so that some occur twice in an example.
+                    LayerKind::Lookup => Inputs::Tokens(
+                        numbers(seed, (rows, 1))
+                            .iter()
+                            .map(|x| ((x + 1.0) / 2.0 * layer.inputs as f64) as u32)
+                            .collect(),
+                    ),
+                    _ => Inputs::Values(numbers(seed, (rows, layer.inputs))),
+                };
+                let output_gradients = numbers(seed + 1, (rows, layer.outputs));
+                LayerCapture { positions: layer.positions, inputs, output_gradients }
+            })
+            .collect();
+        Captures { layers }
+    }
+
+    /// Every gradient by the definition, one number at a time.
+    fn slowly(g: &Captures<f64>, layout: &Layout) -> Array2<f64> {
+        let mut gradients = Array2::zeros((g.len(), layout.parameters()));
+        for (layer, g) in layout.layers().iter().zip(&g.layers) {
+            for (row, delta) in g.output_gradients.outer_iter().enumerate() {
+                let mut gradient = gradients.row_mut(row / g.positions);
+                for (o, delta) in delta.iter().enumerate() {
+                    match &g.inputs {
+                        Inputs::Values(a) => {
+                            for (k, a) in a.row(row).iter().enumerate() {
+                                gradient[layer.weight_offset + o * layer.inputs + k] += delta * a;
+                            }
+                        }
+                        Inputs::Tokens(tokens) => {
+                            let token = tokens[row] as usize;
+                            gradient[layer.weight_offset + token * layer.outputs + o] += delta;
+                        }
+                    }
+                    if layer.has_bias() {
+                        gradient[layer.bias_offset + o] += delta;
+                    }
+                }
+            }
+        }
+        gradients
+    }
+
+    /// Few positions make ghost products the cheaper way, many the explicit gradients.
+    fn layouts() -> impl Strategy<Value = Layout> {
+        (1usize..12, 1usize..9, 1usize..7, 0usize..6).prop_map(|(s, width, tokens, kinds)| {
+            let mut layout = Layout::default();
+            let table = layout.push(Layer::lookup("table", tokens, width).at_positions(s));
+            layout.push(Layer::vector("scale", 2 * width));
+            if kinds % 2 == 0 {
+                layout.push(Layer::dense("mix", width, 3).at_positions(s));
+            }
+            if kinds % 3 == 0 {
+                layout.push(Layer::dense_without_bias("bare", 3, width).at_positions(s));
+                layout.push(Layer::dense_without_bias("single", 2, width));
+            }
+            if kinds > 2 {
+                let head = Layer::dense_without_bias("head", width, tokens);
+                layout.push_tied(head.at_positions(s), table);
+            }
+            layout.push(Layer::dense("last", width, 2));
+            layout
+        })
+    }
+
+    fn assert_close(found: &Array2<f64>, expected: &Array2<f64>, what: &str) {
+        let scale = expected.fold(1e-3f64, |top, value| top.max(value.abs()));
+        let worst = (found - expected).fold(0.0f64, |top, error| top.max(error.abs()));
+        assert!(worst <= 1e-12 * scale, "{what}: off by {worst:e} of {scale}");
+    }
+
+    proptest! {
+        #[test]
+        fn products_are_those_of_explicit_gradients(
+            layout in layouts(), n in 1usize..5, q in 1usize..4, seed in 0u64..1000,
+        ) {
+            let (g, b) = (captures(&layout, n, seed), captures(&layout, q, seed + 1));
+            let (slow_g, slow_b) = (slowly(&g, &layout), slowly(&b, &layout));
+            assert_close(&gradients(&g, &layout), &slow_g, "gradients");
+            assert_close(&gradient_products(&g, &b, &layout), &slow_g.dot(&slow_b.t()), "products");
+            let norms = Array2::from_shape_vec((n, 1), squared_norms(&g, &layout)).unwrap();
+            let squares = |part: ndarray::ArrayView2<'_, f64>| {
+                Array2::from_shape_fn((n, 1), |(i, _)| part.row(i).dot(&part.row(i)))
+            };
+            let expected = squares(slow_g.view());
+            assert_close(&norms, &expected, "norms");
+            for block in layout.blocks() {
+                let expected = squares(slow_g.slice(s![.., block.range.clone()]));
+                let norms = block_squared_norms(&g, &layout, block);
+                assert_close(&Array2::from_shape_vec((n, 1), norms).unwrap(), &expected, "block");
+            }
+            let x = numbers(seed + 2, (3, layout.parameters()));
+            let along = directional_products(&g, &layout, x.view());
+            assert_close(&along, &slow_g.dot(&x.t()), "along directions");
+            let mut sum = numbers(seed + 3, slow_g.dim());
+            let expected = &sum + &(&slow_g * -0.5);
+            add_gradients(&g, &layout, -0.5, sum.view_mut());
+            assert_close(&sum, &expected, "sum");
+        }
+    }
+
+    #[test]
+    fn both_ways_of_a_tied_block_agree() {
+        let mut layout = Layout::default();
+        let table = layout.push(Layer::lookup("table", 5, 3).at_positions(4));
+        layout.push_tied(Layer::dense_without_bias("head", 3, 5).at_positions(4), table);
+        let (g, b) = (captures(&layout, 3, 1), captures(&layout, 2, 2));
+        let block = &layout.blocks()[0];
+        let (of_g, of_b) =
+            (super::Uses::of(&g, &layout, block), super::Uses::of(&b, &layout, block));
+        let (mut ghost, mut explicit) = (Array2::zeros((3, 2)), Array2::zeros((3, 2)));
+        of_g.add_ghost_products(&of_b, &mut ghost);
+        of_g.add_explicit_products(&of_b, &mut explicit);
+        assert_close(&ghost, &explicit, "ghost products");
+        assert_close(&explicit, &slowly(&g, &layout).dot(&slowly(&b, &layout).t()), "explicit");
+    }
 }

@@ -5,9 +5,11 @@
 //! metric, a file or a clock.
 
 mod access;
+mod captures;
 mod estimate;
 mod examples;
 mod games;
+mod layout;
 pub mod math;
 mod meter;
 mod method;
@@ -26,21 +28,20 @@ pub use access::{
     Access, AccessLevel, AndRetraining, BlackBox, Checkpoints, FinalModel, FullTrace,
     OptimizerStates, ReadsCheckpoints, ReadsOptimizer, ReadsTrace, ReadsWeights, Retrains,
 };
+pub use captures::{Captures, Inputs, LayerCapture};
 pub use estimate::Estimate;
 pub use examples::{Examples, Labels};
 pub use games::{
     Ask, Axioms, Coalition, Game, GameError, NamedValuation, Reached, Repeats, Stopped, TableGame,
     Valuation, ValuationContext, ValuationEntry, ValuationInfo, Valued,
 };
+pub use layout::{Block, Layer, LayerKind, Layout};
 pub use meter::{Cost, Meter};
 pub use method::{
     Account, Context, ErasedMethod, FitReal, Method, MethodEntry, MethodError, MethodInfo,
     ParameterError, Queries, Scorer,
 };
-pub use model::{
-    AnyModel, BuildModel, Captures, Curvature, DenseLayer, LayerCapture, Layout, Model, ModelEntry,
-    Stack, StepSize,
-};
+pub use model::{AnyModel, BuildModel, Curvature, Model, ModelEntry, Stack, StepSize};
 pub use real::Real;
 pub use record::{EffectPair, Failure, Payout, Record, Row, Timing, Trial, TrialOutcome, Verdict};
 pub use retrain::{Measured, Retrain};

@@ -2,96 +2,7 @@
 
 use ndarray::{Array2, ArrayView2};
 
-use crate::{Examples, ParameterError, Quantity, Real, Utility};
-
-/// Where one dense layer's parameters lie in the flat vector.
-///
-/// `weight` is row-major `(outputs, inputs)`, followed by `outputs` biases where there are any.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DenseLayer {
-    /// Name, for instance `layer0`.
-    pub name: String,
-    /// Start of the weight in the flat vector.
-    pub weight_offset: usize,
-    /// Start of the bias in the flat vector.
-    pub bias_offset: usize,
-    /// Width of the input.
-    pub inputs: usize,
-    /// Width of the output.
-    pub outputs: usize,
-}
-
-impl DenseLayer {
-    /// Number of parameters, `outputs * (inputs + 1)`.
-    pub fn parameters(&self) -> usize {
-        self.outputs * (self.inputs + 1)
-    }
-}
-
-/// The order of the parameters in the flat vector.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Layout {
-    layers: Vec<DenseLayer>,
-    parameters: usize,
-}
-
-impl Layout {
-    /// Dense layers in order of application, given `(inputs, outputs)` of each.
-    pub fn dense(widths: &[(usize, usize)]) -> Self {
-        let mut parameters = 0;
-        let layers = widths
-            .iter()
-            .enumerate()
-            .map(|(index, &(inputs, outputs))| {
-                let weight_offset = parameters;
-                let bias_offset = weight_offset + inputs * outputs;
-                parameters = bias_offset + outputs;
-                let name = format!("layer{index}");
-                DenseLayer { name, weight_offset, bias_offset, inputs, outputs }
-            })
-            .collect();
-        Self { layers, parameters }
-    }
-
-    /// The layers, first applied first.
-    pub fn layers(&self) -> &[DenseLayer] {
-        &self.layers
-    }
-
-    /// Length of the flat vector, `p`.
-    pub fn parameters(&self) -> usize {
-        self.parameters
-    }
-}
-
-/// Inputs and output gradients of one layer, a row an example: `dW_i = delta_i a_i^T`, `db_i =
-/// delta_i`.
-#[derive(Clone, Debug)]
-pub struct LayerCapture<T> {
-    /// Inputs `a`, `(n, inputs)`.
-    pub inputs: Array2<T>,
-    /// Gradients `delta` of the quantity at the layer's output, `(n, outputs)`.
-    pub output_gradients: Array2<T>,
-}
-
-/// Captures of all layers, in layout order, from which every per-example gradient can be had.
-#[derive(Clone, Debug)]
-pub struct Captures<T> {
-    /// One capture a layer.
-    pub layers: Vec<LayerCapture<T>>,
-}
-
-impl<T: Real> Captures<T> {
-    /// Number of examples.
-    pub fn len(&self) -> usize {
-        self.layers.first().map_or(0, |layer| layer.inputs.nrows())
-    }
-
-    /// Whether there is no example.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-}
+use crate::{Captures, Examples, Layout, ParameterError, Quantity, Real, Utility};
 
 /// Second derivative of the mean objective.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,7 +18,7 @@ pub enum Curvature {
 ///
 /// # Laws (tested for every registered model)
 /// - Results for an example do not depend on what else is in the call, up to rounding.
-/// - The inputs that `captures` gives of the first layer are the features.
+/// - Where the layout says that features enter first, `captures` gives them as the first inputs.
 /// - `gradient` is the weighted sum of the gradients that `captures` describes.
 /// - `tangents` is the derivative of the quantity along each direction.
 /// - `curvature_products` with [`Curvature::Hessian`] is the derivative of `gradient`.

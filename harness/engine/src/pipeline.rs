@@ -222,27 +222,29 @@ fn accuracy<T: Real>(
     Some(outputs.outer_iter().zip(labels).take(queries).map(right).collect())
 }
 
-/// Parameters by layer, as `layerK.weight` `(out, in)` and `layerK.bias` `(out)`.
+/// Parameters by layer, as `layerK.weight` `(out, in)` and `layerK.bias` `(out)`; those of tied
+/// layers under the name of the first.
 fn export<T: Real>(
     layout: &attribench_core::Layout,
     theta: &[T],
 ) -> Vec<(String, Vec<usize>, Vec<f64>)> {
-    let values = |offset: usize, length: usize| -> Vec<f64> {
-        theta[offset..offset + length].iter().map(|value| value.to_f64()).collect()
+    let values = |range: std::ops::Range<usize>| -> Vec<f64> {
+        theta[range].iter().map(|value| value.to_f64()).collect()
     };
-    layout
-        .layers()
-        .iter()
-        .flat_map(|layer| {
-            let (inputs, outputs) = (layer.inputs, layer.outputs);
-            let weight = values(layer.weight_offset, inputs * outputs);
-            let bias = values(layer.bias_offset, outputs);
-            [
-                (format!("{}.weight", layer.name), vec![outputs, inputs], weight),
-                (format!("{}.bias", layer.name), vec![outputs], bias),
-            ]
-        })
-        .collect()
+    let mut tensors = Vec::new();
+    for block in layout.blocks() {
+        let layer = &layout.layers()[block.layers[0]];
+        let (rows, columns) = layer.weight_shape();
+        if rows * columns > 0 {
+            let weight = values(layer.weight_offset..layer.bias_offset);
+            tensors.push((format!("{}.weight", layer.name), vec![rows, columns], weight));
+        }
+        if layer.has_bias() {
+            let bias = values(layer.biases());
+            tensors.push((format!("{}.bias", layer.name), vec![layer.outputs], bias));
+        }
+    }
+    tensors
 }
 
 /// Runs that start one unit in the last place away from the run; how much utilities then differ is

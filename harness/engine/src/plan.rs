@@ -538,7 +538,9 @@ impl Plan {
         let number = size_of::<T>() as u64;
         let queries = self.queries.len() + self.tuning_queries.as_ref().map_or(0, Dataset::len);
         let inputs = self.train.features().ncols();
-        let units: usize = model.layout().layers().iter().map(|l| l.inputs + 2 * l.outputs).sum();
+        // Values and gradients at every layer's output, and values at its input.
+        let layers = model.layout().layers().iter();
+        let units: usize = layers.map(|l| l.positions * (l.inputs + 2 * l.outputs)).sum();
         // The data twice (as stored, and in the run's precision); every kept state; while replaying
         // backwards, sqrt(T) steps; a stack a thread; scores of every method and their bootstrap.
         let roots = (steps as f64).sqrt().ceil() as u64;

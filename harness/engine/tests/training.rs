@@ -131,7 +131,10 @@ impl Observer<f64> for Recorder {
             before: bits(step.before),
             after: bits(step.after),
             captures: layers
-                .map(|layer| [bits(&layer.inputs), bits(&layer.output_gradients)])
+                .map(|layer| {
+                    let inputs = layer.inputs.values().expect("dense layers read numbers");
+                    [bits(inputs), bits(&layer.output_gradients)]
+                })
                 .collect(),
         });
         Ok(())

@@ -6,7 +6,7 @@
 //! | [`Stacked`] | `[in][m][out]`, then `[m][in][out]` | chains, equal for any `m` | training |
 
 use attribench_core::{
-    DenseLayer, Real,
+    Layer, Real,
     math::{Descent, Factors, Order, add_product, descend_product},
     vector::vectorized,
 };
@@ -18,15 +18,15 @@ use crate::activation::each;
 /// Values at a node are `[rows][m][width]`, those of the network's input `[rows][width]`.
 pub(crate) trait Dense<T> {
     /// `y_j = x_j W_j^T + b_j` for each model `j`; `is_first` where all share the input.
-    fn forward(&self, layer: &DenseLayer, is_first: bool, input: &[T], output: &mut [T]);
+    fn forward(&self, layer: &Layer, is_first: bool, input: &[T], output: &mut [T]);
 
     /// `dx_j = delta_j W_j`.
-    fn backward(&mut self, layer: &DenseLayer, delta: &[T], at_input: &mut [T]);
+    fn backward(&mut self, layer: &Layer, delta: &[T], at_input: &mut [T]);
 
     /// `dW_j = delta_j^T x_j`, `db_j = sum of rows of delta_j`, where gradients are wanted.
     ///
     /// Called after `backward`, so that it may change the weights.
-    fn gradient(&mut self, layer: &DenseLayer, is_first: bool, input: &[T], delta: &[T]);
+    fn gradient(&mut self, layer: &Layer, is_first: bool, input: &[T], delta: &[T]);
 }
 
 /// One model whose parameters lie as in the flat vector.
@@ -37,7 +37,7 @@ pub(crate) struct Plain<'a, T> {
 }
 
 impl<T: Real> Dense<T> for Plain<'_, T> {
-    fn forward(&self, layer: &DenseLayer, _is_first: bool, input: &[T], output: &mut [T]) {
+    fn forward(&self, layer: &Layer, _is_first: bool, input: &[T], output: &mut [T]) {
         let (inputs, outputs) = (layer.inputs, layer.outputs);
         let rows = output.len() / outputs;
         for row in output.chunks_exact_mut(outputs) {
@@ -58,7 +58,7 @@ impl<T: Real> Dense<T> for Plain<'_, T> {
         }
     }
 
-    fn backward(&mut self, layer: &DenseLayer, delta: &[T], at_input: &mut [T]) {
+    fn backward(&mut self, layer: &Layer, delta: &[T], at_input: &mut [T]) {
         let (inputs, outputs) = (layer.inputs, layer.outputs);
         let rows = delta.len() / outputs;
         assert_eq!(at_input.len(), rows * inputs, "input of a dense layer");
@@ -76,7 +76,7 @@ impl<T: Real> Dense<T> for Plain<'_, T> {
         }
     }
 
-    fn gradient(&mut self, layer: &DenseLayer, _is_first: bool, input: &[T], delta: &[T]) {
+    fn gradient(&mut self, layer: &Layer, _is_first: bool, input: &[T], delta: &[T]) {
         let Some(gradient) = &mut self.gradient else { return };
         let (inputs, outputs) = (layer.inputs, layer.outputs);
         let rows = delta.len() / outputs;
@@ -117,7 +117,7 @@ pub(crate) struct Stacked<'a, T> {
 
 /// Where `(layer, model, input, output)` lies in the parameters of a stack of `models`.
 pub(crate) fn stacked_weight(
-    layer: &DenseLayer,
+    layer: &Layer,
     (models, model): (usize, usize),
     (input, output): (usize, usize),
 ) -> usize {
@@ -130,7 +130,7 @@ pub(crate) fn stacked_weight(
 }
 
 impl<T: Real> Dense<T> for Stacked<'_, T> {
-    fn forward(&self, layer: &DenseLayer, is_first: bool, input: &[T], output: &mut [T]) {
+    fn forward(&self, layer: &Layer, is_first: bool, input: &[T], output: &mut [T]) {
         let (models, inputs, outputs) = (self.models, layer.inputs, layer.outputs);
         let all = outputs * models;
         let rows = output.len() / all;
@@ -164,7 +164,7 @@ impl<T: Real> Dense<T> for Stacked<'_, T> {
         }
     }
 
-    fn backward(&mut self, layer: &DenseLayer, delta: &[T], at_input: &mut [T]) {
+    fn backward(&mut self, layer: &Layer, delta: &[T], at_input: &mut [T]) {
         let (models, inputs, outputs) = (self.models, layer.inputs, layer.outputs);
         let rows = delta.len() / (outputs * models);
         let weight = &self.parameters[layer.weight_offset * models..];
@@ -185,7 +185,7 @@ impl<T: Real> Dense<T> for Stacked<'_, T> {
     }
 
     /// Takes the step of descent as the gradient appears.
-    fn gradient(&mut self, layer: &DenseLayer, is_first: bool, input: &[T], delta: &[T]) {
+    fn gradient(&mut self, layer: &Layer, is_first: bool, input: &[T], delta: &[T]) {
         let (models, inputs, outputs) = (self.models, layer.inputs, layer.outputs);
         let all = outputs * models;
         let rows = delta.len() / all;

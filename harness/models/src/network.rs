@@ -9,8 +9,8 @@
 //! Each reading runs in `f32` and in `f64`.
 
 use attribench_core::{
-    Captures, Curvature, Examples, Labels, LayerCapture, Layout, Model, Quantity, Real, Stack,
-    Utility, stream,
+    Captures, Curvature, Examples, Inputs, Labels, LayerCapture, Layout, Model, Quantity, Real,
+    Stack, Utility, stream,
 };
 use ndarray::{Array2, ArrayView2, s};
 use rand::RngExt;
@@ -117,7 +117,8 @@ pub(crate) fn captures_of<T: Real>(ops: &[Op], tape: &Tape<T>, rows: usize) -> C
         .enumerate()
         .filter(|(_, op)| matches!(op, Op::Dense(_)))
         .map(|(index, _)| LayerCapture {
-            inputs: array(tape.node(index), tape.width(index)),
+            positions: 1,
+            inputs: Inputs::Values(array(tape.node(index), tape.width(index))),
             output_gradients: array(tape.gradient(index + 1), tape.width(index + 1)),
         })
         .collect();

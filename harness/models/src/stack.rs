@@ -1,7 +1,7 @@
 //! Training steps of several models at once, in buffers that are used again.
 
 use attribench_core::{
-    Captures, Examples, Labels, Model, Quantity, Real, Stack, StepSize, math::Descent,
+    Captures, Examples, Inputs, Labels, Model, Quantity, Real, Stack, StepSize, math::Descent,
 };
 
 use crate::{
@@ -171,8 +171,10 @@ impl<T: Real> Stack<T> for NetworkStack<T> {
                 row.mapv_inplace(|value| value / weight);
             }
             if self.present.len() < self.rows {
-                layer.inputs = spread(&layer.inputs, &self.present, self.rows);
-                layer.output_gradients = spread(&layer.output_gradients, &self.present, self.rows);
+                let inputs = layer.inputs.values().expect("dense layers read numbers");
+                layer.inputs = Inputs::Values(spread(inputs, &self.present, self.rows));
+                layer.output_gradients =
+                    spread(layer.output_gradients.view(), &self.present, self.rows);
             }
         }
         Captures { layers }
@@ -181,7 +183,7 @@ impl<T: Real> Stack<T> for NetworkStack<T> {
 
 /// Rows put at `positions` of a matrix of zeros with `rows` rows.
 fn spread<T: Real>(
-    packed: &ndarray::Array2<T>,
+    packed: ndarray::ArrayView2<'_, T>,
     positions: &[usize],
     rows: usize,
 ) -> ndarray::Array2<T> {
