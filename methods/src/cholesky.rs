@@ -13,31 +13,20 @@ pub(crate) struct LowerTriangle<T> {
 }
 
 impl<T: Real> LowerTriangle<T> {
-    /// A matrix of `size` rows; `columns(triangle so far, start, end)` gives the columns
-    /// `start..end` from row `start` downwards, `(size - start, end - start)`.
+    /// A matrix of `size` rows; `columns(start, end)` gives the columns `start..end` from row
+    /// `start` downwards, `(size - start, end - start)`.
     pub(crate) fn from_columns(
         size: usize,
-        mut columns: impl FnMut(&Self, usize, usize) -> Array2<T>,
+        mut columns: impl FnMut(usize, usize) -> Array2<T>,
     ) -> Self {
         let mut triangle = Self { size, panels: Vec::new() };
         for start in (0..size).step_by(PANEL_COLUMNS) {
             let end = (start + PANEL_COLUMNS).min(size);
-            let panel = columns(&triangle, start, end);
+            let panel = columns(start, end);
             assert_eq!(panel.dim(), (size - start, end - start), "shape of a panel");
             triangle.panels.push(panel);
         }
         triangle
-    }
-
-    /// The entry at a row and a column that is given already, `row >= column`.
-    pub(crate) fn get(&self, row: usize, column: usize) -> T {
-        let panel = column / PANEL_COLUMNS;
-        self.panels[panel][(row - panel * PANEL_COLUMNS, column % PANEL_COLUMNS)]
-    }
-
-    /// The diagonal.
-    pub(crate) fn diagonal(&self) -> Vec<f64> {
-        self.panels.iter().flat_map(|panel| panel.diag().mapv(Real::to_f64)).collect()
     }
 
     /// The factor `L` with `L L^T` equal to the matrix; nothing when it is not positive definite.
@@ -152,7 +141,7 @@ mod tests {
     use super::LowerTriangle;
 
     fn triangle(matrix: &Array2<f64>) -> LowerTriangle<f64> {
-        LowerTriangle::from_columns(matrix.nrows(), |_, start, end| {
+        LowerTriangle::from_columns(matrix.nrows(), |start, end| {
             matrix.slice(s![start.., start..end]).to_owned()
         })
     }
@@ -186,13 +175,5 @@ mod tests {
         let mut late = positive(300);
         late[(299, 299)] = -1.0;
         assert!(triangle(&late).factor().is_none());
-    }
-
-    #[test]
-    fn entries_can_be_read_back() {
-        let matrix = positive(300);
-        let triangle = triangle(&matrix);
-        assert_eq!(triangle.get(299, 280), matrix[(299, 280)]);
-        assert_eq!(triangle.get(299, 3), matrix[(299, 3)]);
     }
 }

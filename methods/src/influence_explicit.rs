@@ -129,7 +129,7 @@ impl InfluenceExplicit {
         let (model, train) = (view.model(), view.train());
         let (p, n) = (diagonal.len(), train.len() as f64);
         let ones = vec![T::one(); train.len()];
-        let triangle = LowerTriangle::from_columns(p, |_, start, end| {
+        let triangle = LowerTriangle::from_columns(p, |start, end| {
             let mut units = Array2::<T>::zeros((end - start, p));
             for j in 0..end - start {
                 units[(j, start + j)] = T::one();

@@ -8,36 +8,64 @@
 //!
 //! Contrasts and inputs are turned to their own principal axes first. Large and small curvature
 //! then stand in different rows, so that rounding a large entry does not drown a small one, and a
-//! factor in single precision is nearly as good as its diagonal allows.
+//! factor in single precision is nearly as good as its diagonal allows. Inputs that vary together
+//! leave most coordinates with less curvature than the damping adds; only the others are strong
+//! enough to need a factor, and the weak ones are found by a few conjugate gradients on what the
+//! strong ones leave of them.
+
+use std::ops::Range;
 
 use attribench_core::{Captures, Examples, Labels, MethodError, ModelAt, Real, math};
 use faer::{MatRef, Side};
-use ndarray::{Array2, Array3, ArrayView1, Axis, s};
+use ndarray::{Array2, Array3, ArrayView1, ArrayView2, ArrayView3, Axis, s};
 
 use crate::cholesky::{Cholesky, LowerTriangle};
 
-/// Error left in a solution, relative to it, both in the norm of the curvature.
+/// Error left in a solution in single precision, relative to it and in the norm of the curvature.
 const ACCURACY: f64 = 3e-7;
 
-/// Most corrections of a solution.
-const ROUNDS: usize = 10;
+/// The same after one round of corrections, so that two of them reach [`ACCURACY`].
+const ROUND_ACCURACY: f64 = 5e-4;
+
+/// Most rounds of corrections, and most iterations of one.
+const MOST_ROUNDS: usize = 20;
+const MOST_ITERATIONS: usize = 200;
+
+/// Curvature beyond the damping, relative to it, from which a coordinate counts as strong.
+const STRONG: f64 = 0.03;
 
 /// `(C + lambda I)^-1` in the coordinates (contrast, input).
 pub(crate) struct OneLayer<T> {
     /// Extended inputs of the training examples on the principal axes, `(n, d)`.
     a: Array2<f64>,
-    /// Principal axes of the extended inputs, in columns, `(d, d)`.
+    a_narrow: Array2<T>,
+    /// Principal axes of the extended inputs, in columns, `(d, d)`, most curvature first.
     axes: Array2<f64>,
     /// Output gradients of the training loss, `(n, r)`.
     delta: Array2<f64>,
-    /// `M`, `(n, r, r)`.
+    /// `M / n`, `(n, r, r)`.
     m: Array3<f64>,
+    m_narrow: Array3<T>,
     /// Contrasts between outputs, `(c, r)`.
     contrasts: Array2<f64>,
-    /// Diagonal of `C + lambda I`, `r d`.
-    diagonal: Vec<f64>,
     lambda: f64,
+    strong: Part,
+    weak: Part,
+    /// Factor of the strong coordinates' block of `C + lambda I`.
     factor: Cholesky<T>,
+}
+
+/// Coordinates (contrast, axis), a range of axes for each contrast, and their diagonal of the
+/// damped curvature.
+struct Part {
+    axes: Vec<Range<usize>>,
+    diagonal: Vec<f64>,
+}
+
+/// A vector of strong and one of weak coordinates for each query, `(coordinates, q)`.
+struct Split<T> {
+    strong: Array2<T>,
+    weak: Array2<T>,
 }
 
 impl<T: Real> OneLayer<T> {
@@ -52,31 +80,46 @@ impl<T: Real> OneLayer<T> {
         let (contrasts, delta, m) = output_derivatives(train.labels(), &outputs);
         let fitted = principal_axes(&inputs, &m).and_then(|(axes, turn)| {
             let a = math::matmul(inputs.view(), axes.view());
-            let (delta, m, contrasts) = (delta.dot(&turn), turned(&m, &turn), contrasts.dot(&turn));
-            let triangle = triangle::<T>(&a, &m, lambda);
-            let diagonal = triangle.diagonal();
-            let factor = triangle
+            let m = turned(&m, &turn) / a.nrows() as f64;
+            let (delta, contrasts) = (delta.dot(&turn), contrasts.dot(&turn));
+            let (strong, weak) = by_strength(&a, &m, lambda);
+            let (a_narrow, m_narrow) = (a.mapv(T::from_f64), m.mapv(T::from_f64));
+            let factor = triangle(&a_narrow, &m_narrow, &strong, lambda)
                 .factor()
                 .ok_or(MethodError::NotPositiveDefinite { matrix: "the damped curvature" })?;
-            Ok(Self { a, axes, delta, m, contrasts, diagonal, lambda, factor })
+            Ok(Self {
+                a,
+                a_narrow,
+                axes,
+                delta,
+                m,
+                m_narrow,
+                contrasts,
+                lambda,
+                strong,
+                weak,
+                factor,
+            })
         });
         Some(fitted)
     }
 
     /// `(C_lambda^-1 b_q) . g_i` for the gradients behind these captures, `(n, q)`.
     pub(crate) fn products(&self, b: &Captures<T>) -> Result<Array2<f64>, MethodError> {
-        let x = self.solve(&self.right_hand_sides(b))?;
+        let images = self.images_of_solutions(&self.right_hand_sides(b))?;
         let mut products = Array2::zeros((self.a.nrows(), b.len()));
-        for (contrast, image) in self.images(&x).into_iter().enumerate() {
-            for (i, mut row) in products.outer_iter_mut().enumerate() {
-                row.scaled_add(self.delta[(i, contrast)], &image.row(i));
+        for ((mut row, images), delta) in
+            products.outer_iter_mut().zip(images.outer_iter()).zip(self.delta.outer_iter())
+        {
+            for (image, &delta) in images.outer_iter().zip(delta) {
+                row.scaled_add(delta, &image);
             }
         }
         Ok(products)
     }
 
-    /// Gradients as columns, `(r d, q)`.
-    fn right_hand_sides(&self, b: &Captures<T>) -> Array2<f64> {
+    /// Gradients as columns.
+    fn right_hand_sides(&self, b: &Captures<T>) -> Split<f64> {
         let layer = &b.layers[0];
         // (q, d) x (d, d) -> (q, d)
         let inputs = layer.inputs.values().expect("dense layers read numbers");
@@ -84,85 +127,287 @@ impl<T: Real> OneLayer<T> {
         let a = math::matmul(a.view(), self.axes.view());
         // (q, c) x (c, r) -> (q, r)
         let delta = layer.output_gradients.mapv(Real::to_f64).dot(&self.contrasts);
-        let d = a.ncols();
-        Array2::from_shape_fn((delta.ncols() * d, b.len()), |(row, q)| {
-            delta[(q, row / d)] * a[(q, row % d)]
-        })
+        let gradients = |part: &Part| {
+            let mut columns = Array2::zeros((part.diagonal.len(), b.len()));
+            for ((contrast, axis), mut row) in part.coordinates().zip(columns.outer_iter_mut()) {
+                row.assign(&(&delta.column(contrast) * &a.column(axis)));
+            }
+            columns
+        };
+        Split { strong: gradients(&self.strong), weak: gradients(&self.weak) }
     }
 
-    /// Solves with the factor, then corrects by residuals in `f64` until the error is below
-    /// [`ACCURACY`]. Every correction shrinks it by the same ratio, so the last is not checked.
-    fn solve(&self, b: &Array2<f64>) -> Result<Array2<f64>, MethodError> {
-        let mut x = Array2::<f64>::zeros(b.dim());
-        let mut residual = b.clone();
+    /// `a_s . x` of each contrast for `x = C_lambda^-1 b`, `(n, r, q)`.
+    ///
+    /// Every round solves for what is missing in the number type of the run and measures what is
+    /// left in `f64`. Rounds shrink the error by similar ratios, so that the last is foreseen and
+    /// not measured. They go on until the error is as small as the number type makes sensible.
+    fn images_of_solutions(&self, b: &Split<f64>) -> Result<Array3<f64>, MethodError> {
+        let (n, r, q) = (self.a.nrows(), self.delta.ncols(), b.strong.ncols());
+        let enough = ACCURACY.min(T::EPSILON * ACCURACY / f64::from(f32::EPSILON));
+        let mut images = Array3::<f64>::zeros((n, r, q));
+        let mut x = Split::zeros(b);
+        let mut residual = b.map(|value| value);
         let (mut error, mut foreseen) = (1.0, 1.0);
-        for _ in 0..ROUNDS {
-            let mut correction = residual.mapv(T::from_f64);
-            self.factor.solve_in_place(&mut correction);
-            x.zip_mut_with(&correction, |x, correction| *x += correction.to_f64());
-            if foreseen <= ACCURACY {
-                return Ok(x);
+        for _ in 0..MOST_ROUNDS {
+            let correction = self.solve_narrow(&residual.map(T::from_f64))?;
+            if foreseen <= enough {
+                let narrow = self.images(self.a_narrow.view(), &correction);
+                images.zip_mut_with(&narrow, |image, narrow| *image += narrow.to_f64());
+                return Ok(images);
             }
-            residual.assign(b);
-            residual -= &self.curvature_product(&x);
+            let correction = correction.map(Real::to_f64);
+            images += &self.images(self.a.view(), &correction);
+            x.add(1.0, &correction);
+            residual = self.residual(b, &x, &images);
             let found = self.largest_error(&residual, b, &x);
-            if found <= ACCURACY {
-                return Ok(x);
+            if found <= enough || (found <= ACCURACY && found > error / 4.0) {
+                return Ok(images);
             }
             foreseen = found * found / error;
             error = found;
         }
-        Err(MethodError::NotConverged {
-            what: "refinement of the solution",
-            residual: error,
-            iterations: ROUNDS,
-            tolerance: ACCURACY,
-        })
+        Err(not_converged("refinement of the solution", error, MOST_ROUNDS))
+    }
+
+    /// `b - C_lambda x`, where `images` belong to `x`.
+    fn residual(&self, b: &Split<f64>, x: &Split<f64>, images: &Array3<f64>) -> Split<f64> {
+        let mut residual = b.map(|value| value);
+        residual.add(-self.lambda, x);
+        let mixed = mixed(self.m.view(), images.clone());
+        self.strong.add_sums(self.a.view(), &mixed, -1.0, &mut residual.strong);
+        self.weak.add_sums(self.a.view(), &mixed, -1.0, &mut residual.weak);
+        residual
     }
 
     /// Largest error of a column of `x`, relative and in the norm of the curvature `C`:
     /// `sqrt(r C^-1 r / x C x)` with `x C x = x b`, and the diagonal for `C` in `r C^-1 r`.
-    fn largest_error(&self, residual: &Array2<f64>, b: &Array2<f64>, x: &Array2<f64>) -> f64 {
-        let mut errors = vec![0.0; b.ncols()];
-        let mut sizes = vec![0.0; b.ncols()];
-        for (row, diagonal) in self.diagonal.iter().enumerate() {
-            for q in 0..b.ncols() {
-                errors[q] += residual[(row, q)].powi(2) / diagonal;
-                sizes[q] += b[(row, q)] * x[(row, q)];
-            }
-        }
-        let ratio = |(error, size): (f64, f64)| if error == 0.0 { 0.0 } else { error / size };
-        let ratios = errors.into_iter().zip(sizes).map(ratio);
-        ratios
-            .fold(0.0, |top, ratio: f64| if ratio > top || ratio.is_nan() { ratio } else { top })
-            .sqrt()
+    fn largest_error(&self, residual: &Split<f64>, b: &Split<f64>, x: &Split<f64>) -> f64 {
+        let mut errors = energies(&residual.strong, &self.strong.scaled(&residual.strong));
+        let weak = energies(&residual.weak, &self.weak.scaled(&residual.weak));
+        errors.iter_mut().zip(weak).for_each(|(error, weak)| *error += weak);
+        largest_ratio(&errors, &b.products(x))
     }
 
-    /// `a_s . x` of each contrast, `r` arrays `(n, q)`.
-    fn images(&self, x: &Array2<f64>) -> Vec<Array2<f64>> {
-        // (n, d) x (d, q) -> (n, q)
-        x.axis_chunks_iter(Axis(0), self.a.ncols())
-            .map(|x| math::matmul(self.a.view(), x))
-            .collect()
+    /// Solves to [`ROUND_ACCURACY`]: weak coordinates by conjugate gradients, with the strong ones
+    /// eliminated exactly. What is left for the weak is the damping and little more, so that few
+    /// iterations do.
+    fn solve_narrow(&self, b: &Split<T>) -> Result<Split<T>, MethodError> {
+        let a = self.a_narrow.view();
+        let mut strong = b.strong.clone();
+        self.factor.solve_in_place(&mut strong);
+        let mut x = Split { strong, weak: Array2::zeros(b.weak.dim()) };
+        if self.weak.diagonal.is_empty() {
+            return Ok(x);
+        }
+        let mut r = b.weak.clone();
+        let seen =
+            mixed(self.m_narrow.view(), self.strong.images(a, &x.strong, self.delta.ncols()));
+        self.weak.add_sums(a, &seen, -T::one(), &mut r);
+        let mut z = self.weak.scaled(&r);
+        let mut d = z.clone();
+        let mut rz = energies(&r, &z);
+        for _ in 0..MOST_ITERATIONS {
+            if largest_ratio(&rz, &b.products(&x)) <= ROUND_ACCURACY {
+                return Ok(x);
+            }
+            let (sd, cd) = self.reduced_product(&d);
+            let dcd = energies(&d, &cd);
+            let alpha: Vec<f64> = rz.iter().zip(&dcd).map(|(rz, dcd)| ratio(*rz, *dcd)).collect();
+            add_columns(&mut x.weak, &alpha, &d);
+            let minus: Vec<f64> = alpha.iter().map(|alpha| -alpha).collect();
+            add_columns(&mut x.strong, &minus, &sd);
+            add_columns(&mut r, &minus, &cd);
+            z = self.weak.scaled(&r);
+            let next = energies(&r, &z);
+            let beta: Vec<f64> = next.iter().zip(&rz).map(|(new, old)| ratio(*new, *old)).collect();
+            let previous = std::mem::replace(&mut d, z);
+            add_columns(&mut d, &beta, &previous);
+            rz = next;
+        }
+        let error = largest_ratio(&rz, &b.products(&x));
+        Err(not_converged("conjugate gradients", error, MOST_ITERATIONS))
     }
 
-    /// `C_lambda x`, `(r d, q)`.
-    fn curvature_product(&self, x: &Array2<f64>) -> Array2<f64> {
-        let images = self.images(x);
-        let (n, d) = self.a.dim();
-        let mut product = x * self.lambda;
-        for (row, mut product) in product.axis_chunks_iter_mut(Axis(0), d).enumerate() {
-            let mut weighted = Array2::<f64>::zeros((n, x.ncols()));
-            for (column, image) in images.iter().enumerate() {
-                for (s, mut weighted) in weighted.outer_iter_mut().enumerate() {
-                    weighted.scaled_add(self.m[(s, row, column)], &image.row(s));
-                }
-            }
-            // (d, n) x (n, q) -> (d, q)
-            math::matmul_into(product.view_mut(), 1.0, self.a.t(), weighted.view(), 1.0 / n as f64);
-        }
-        product
+    /// `S^-1 E^T d` and `(W - E S^-1 E^T) d` for the damped curvature's blocks `S` of the strong,
+    /// `W` of the weak coordinates and `E` between weak and strong.
+    fn reduced_product(&self, d: &Array2<T>) -> (Array2<T>, Array2<T>) {
+        let (a, r) = (self.a_narrow.view(), self.delta.ncols());
+        let mut images = self.weak.images(a, d, r);
+        let mut strong = Array2::zeros((self.strong.diagonal.len(), d.ncols()));
+        let seen = mixed(self.m_narrow.view(), images.clone());
+        self.strong.add_sums(a, &seen, T::one(), &mut strong);
+        self.factor.solve_in_place(&mut strong);
+        self.strong.add_images(a, &strong, -T::one(), &mut images);
+        let lambda = T::from_f64(self.lambda);
+        let mut product = d.mapv(|value| lambda * value);
+        self.weak.add_sums(a, &mixed(self.m_narrow.view(), images), T::one(), &mut product);
+        (strong, product)
     }
+
+    /// `a_s . x` of each contrast, `(n, r, q)`.
+    fn images<U: Real>(&self, a: ArrayView2<'_, U>, x: &Split<U>) -> Array3<U> {
+        let mut images = self.strong.images(a, &x.strong, self.delta.ncols());
+        self.weak.add_images(a, &x.weak, U::one(), &mut images);
+        images
+    }
+}
+
+impl Part {
+    /// `(contrast, axis)` of every coordinate.
+    fn coordinates(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
+        self.axes
+            .iter()
+            .enumerate()
+            .flat_map(|(contrast, axes)| axes.clone().map(move |axis| (contrast, axis)))
+    }
+
+    /// Contrasts with their axes and their rows among the coordinates.
+    fn blocks(&self) -> impl Iterator<Item = (usize, Range<usize>, Range<usize>)> + '_ {
+        let mut start = 0;
+        self.axes.iter().enumerate().map(move |(contrast, axes)| {
+            let rows = start..start + axes.len();
+            start = rows.end;
+            (contrast, axes.clone(), rows)
+        })
+    }
+
+    /// `a_s . x` of each contrast, `(n, r, q)`.
+    fn images<T: Real>(&self, a: ArrayView2<'_, T>, x: &Array2<T>, r: usize) -> Array3<T> {
+        let mut images = Array3::zeros((a.nrows(), r, x.ncols()));
+        self.add_images(a, x, T::one(), &mut images);
+        images
+    }
+
+    /// `images += scale a_s . x`.
+    fn add_images<T: Real>(
+        &self,
+        a: ArrayView2<'_, T>,
+        x: &Array2<T>,
+        scale: T,
+        images: &mut Array3<T>,
+    ) {
+        for (contrast, axes, rows) in self.blocks() {
+            let (a, x) = (a.slice(s![.., axes]), x.slice(s![rows, ..]));
+            // (n, axes) x (axes, q) -> (n, q)
+            math::matmul_into(images.slice_mut(s![.., contrast, ..]), T::one(), a, x, scale);
+        }
+    }
+
+    /// `x += scale sum_s a_s images_s`.
+    fn add_sums<T: Real>(
+        &self,
+        a: ArrayView2<'_, T>,
+        images: &Array3<T>,
+        scale: T,
+        x: &mut Array2<T>,
+    ) {
+        for (contrast, axes, rows) in self.blocks() {
+            let (a, images) = (a.slice(s![.., axes]), images.slice(s![.., contrast, ..]));
+            // (axes, n) x (n, q) -> (axes, q)
+            math::matmul_into(x.slice_mut(s![rows, ..]), T::one(), a.t(), images, scale);
+        }
+    }
+
+    /// `x` divided by the diagonal.
+    fn scaled<T: Real>(&self, x: &Array2<T>) -> Array2<T> {
+        let mut scaled = x.clone();
+        for (mut row, diagonal) in scaled.outer_iter_mut().zip(&self.diagonal) {
+            let scale = T::from_f64(1.0 / diagonal);
+            row.mapv_inplace(|value| value * scale);
+        }
+        scaled
+    }
+}
+
+impl<T: Real> Split<T> {
+    fn zeros(like: &Self) -> Self {
+        Self { strong: Array2::zeros(like.strong.dim()), weak: Array2::zeros(like.weak.dim()) }
+    }
+
+    fn map<U>(&self, function: impl Fn(T) -> U) -> Split<U> {
+        Split { strong: self.strong.mapv(&function), weak: self.weak.mapv(&function) }
+    }
+
+    fn add(&mut self, scale: T, other: &Self) {
+        self.strong.scaled_add(scale, &other.strong);
+        self.weak.scaled_add(scale, &other.weak);
+    }
+
+    /// Dot products of columns, `q`.
+    fn products(&self, other: &Self) -> Vec<f64> {
+        let strong = energies(&self.strong, &other.strong);
+        let weak = energies(&self.weak, &other.weak);
+        strong.iter().zip(weak).map(|(strong, weak)| strong + weak).collect()
+    }
+}
+
+/// Dot products of columns, `q`.
+fn energies<T: Real>(x: &Array2<T>, y: &Array2<T>) -> Vec<f64> {
+    let mut sums = vec![0.0; x.ncols()];
+    for (x, y) in x.outer_iter().zip(y.outer_iter()) {
+        for ((sum, x), y) in sums.iter_mut().zip(x).zip(y) {
+            *sum += x.to_f64() * y.to_f64();
+        }
+    }
+    sums
+}
+
+/// Every column of `y` times its own factor, added to `x`.
+fn add_columns<T: Real>(x: &mut Array2<T>, factors: &[f64], y: &Array2<T>) {
+    let factors: Vec<T> = factors.iter().map(|&factor| T::from_f64(factor)).collect();
+    for (mut x, y) in x.outer_iter_mut().zip(y.outer_iter()) {
+        for ((x, &factor), &y) in x.iter_mut().zip(&factors).zip(y) {
+            *x += factor * y;
+        }
+    }
+}
+
+/// `0 / 0 = 0`: a column that is solved stays as it is.
+fn ratio(numerator: f64, denominator: f64) -> f64 {
+    if numerator == 0.0 { 0.0 } else { numerator / denominator }
+}
+
+/// Square root of the largest ratio of energies.
+fn largest_ratio(errors: &[f64], sizes: &[f64]) -> f64 {
+    let ratios = errors.iter().zip(sizes).map(|(&error, &size)| ratio(error, size));
+    ratios
+        .fold(0.0, |top, ratio: f64| if ratio > top || ratio.is_nan() { ratio } else { top })
+        .sqrt()
+}
+
+fn not_converged(what: &'static str, residual: f64, iterations: usize) -> MethodError {
+    MethodError::NotConverged { what, residual, iterations, tolerance: ACCURACY }
+}
+
+/// `sum_u m_ou image_u` of every example, in the place of the images, `(n, r, q)`.
+fn mixed<T: Real>(m: ArrayView3<'_, T>, mut images: Array3<T>) -> Array3<T> {
+    let mut before = Array2::zeros((images.dim().1, images.dim().2));
+    for (m, mut images) in m.outer_iter().zip(images.outer_iter_mut()) {
+        before.assign(&images);
+        // (r, r) x (r, q) -> (r, q)
+        math::matmul_into(images.view_mut(), T::zero(), m, before.view(), T::one());
+    }
+    images
+}
+
+/// Strong and weak coordinates: of each contrast the first axes, and the others.
+fn by_strength(a: &Array2<f64>, m: &Array3<f64>, lambda: f64) -> (Part, Part) {
+    let d = a.ncols();
+    let squares = a.mapv(|value| value * value);
+    let r = m.dim().1;
+    let mut parts = [const { Part { axes: Vec::new(), diagonal: Vec::new() } }; 2];
+    for contrast in 0..r {
+        // (d, n) x (n) -> (d)
+        let curvature = squares.t().dot(&m.slice(s![.., contrast, contrast]));
+        let strong = curvature.iter().filter(|&&curvature| curvature > STRONG * lambda).count();
+        for (part, axes) in parts.iter_mut().zip([0..strong, strong..d]) {
+            part.diagonal.extend(curvature.slice(s![axes.clone()]).iter().map(|c| c + lambda));
+            part.axes.push(axes);
+        }
+    }
+    let [strong, weak] = parts;
+    (strong, weak)
 }
 
 /// Principal axes, in columns, of the inputs weighted by curvature, `(d, d)`, and of the mean
@@ -180,7 +425,7 @@ fn principal_axes(
     Ok((axes, eigenvectors(&m.sum_axis(Axis(0)))?))
 }
 
-/// Orthonormal eigenvectors of a symmetric matrix, in columns.
+/// Orthonormal eigenvectors of a symmetric matrix, in columns, largest eigenvalue first.
 fn eigenvectors(matrix: &Array2<f64>) -> Result<Array2<f64>, MethodError> {
     let n = matrix.nrows();
     let entries = matrix.as_slice().expect("a matrix in standard layout");
@@ -193,7 +438,7 @@ fn eigenvectors(matrix: &Array2<f64>) -> Result<Array2<f64>, MethodError> {
             tolerance: f64::EPSILON,
         })?;
     let vectors = decomposition.U();
-    Ok(Array2::from_shape_fn((n, n), |(i, j)| vectors[(i, j)]))
+    Ok(Array2::from_shape_fn((n, n), |(i, j)| vectors[(i, n - 1 - j)]))
 }
 
 /// `turn^T M_s turn` of every example.
@@ -293,37 +538,30 @@ fn contrasts(c: usize) -> Array2<f64> {
     })
 }
 
-/// `C + lambda I`, its block of contrasts `(o, u)` being `(1/n) a^T diag(m_ou) a`.
-fn triangle<T: Real>(a: &Array2<f64>, m: &Array3<f64>, lambda: f64) -> LowerTriangle<T> {
-    let (n, d) = a.dim();
-    let r = m.dim().1;
-    let narrow = a.mapv(T::from_f64);
-    LowerTriangle::from_columns(r * d, |done, start, end| {
-        let mut panel = Array2::<T>::zeros((r * d - start, end - start));
-        // A panel may begin in one block of columns and end in another.
-        for u in start / d..end.div_ceil(d) {
-            let (from, to) = (start.max(u * d) - u * d, end.min((u + 1) * d) - u * d);
-            let column = u * d + from - start;
-            for o in u..r {
-                let mut weighted = narrow.slice(s![.., from..to]).to_owned();
-                for (s, mut row) in weighted.outer_iter_mut().enumerate() {
-                    let scale = T::from_f64(m[(s, o, u)] / n as f64);
-                    row.mapv_inplace(|value| value * scale);
+/// The block of `C + lambda I` of the strong coordinates; between contrasts `o` and `u` it is
+/// `sum_s a_s m_sou a_s^T`.
+fn triangle<T: Real>(a: &Array2<T>, m: &Array3<T>, strong: &Part, lambda: f64) -> LowerTriangle<T> {
+    let size = strong.diagonal.len();
+    LowerTriangle::from_columns(size, |start, end| {
+        let mut panel = Array2::<T>::zeros((size - start, end - start));
+        // A panel may begin in one contrast's columns and end in another's.
+        for (u, _, columns) in strong.blocks() {
+            let (from, to) = (columns.start.max(start), columns.end.min(end));
+            if from >= to {
+                continue;
+            }
+            let right = a.slice(s![.., from - columns.start..to - columns.start]);
+            for (o, _, rows) in strong.blocks().skip(u) {
+                let top = rows.start.max(start);
+                let mut weighted = right.to_owned();
+                for (mut row, &m) in weighted.outer_iter_mut().zip(m.slice(s![.., o, u])) {
+                    row.mapv_inplace(|value| value * m);
                 }
-                let at = o * d + from - start;
-                // (d - from, n) x (n, to - from) -> (d - from, to - from)
-                let block = panel.slice_mut(s![at..at + d - from, column..column + to - from]);
-                let left = narrow.slice(s![.., from..]);
+                let left = a.slice(s![.., top - rows.start..rows.len()]);
+                let block =
+                    panel.slice_mut(s![top - start..rows.end - start, from - start..to - start]);
+                // (rows, n) x (n, columns) -> (rows, columns)
                 math::matmul_into(block, T::zero(), left.t(), weighted.view(), T::one());
-                // Each block is symmetric: what lies above its own diagonal is there already.
-                if o > u {
-                    for k in 0..from {
-                        for l in from..to {
-                            panel[(o * d + k - start, u * d + l - start)] =
-                                done.get(o * d + l, u * d + k);
-                        }
-                    }
-                }
             }
         }
         for j in 0..end - start {

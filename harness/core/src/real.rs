@@ -36,6 +36,8 @@ pub trait Real:
 {
     /// Name in reports and in stored files.
     const NAME: &'static str;
+    /// Distance from 1 to the next larger number.
+    const EPSILON: f64;
     /// One half.
     const HALF: Self;
     /// Rounds to this type.
@@ -83,6 +85,7 @@ macro_rules! implement_real {
     ($number:ident, $tanh:path, $exp:path, $tiles:path) => {
         impl Real for $number {
             const NAME: &'static str = stringify!($number);
+            const EPSILON: f64 = $number::EPSILON as f64;
             const HALF: Self = 0.5;
             #[inline]
             fn from_f64(value: f64) -> Self {
