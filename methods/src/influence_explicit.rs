@@ -16,8 +16,10 @@
 //! The lower triangle of `C_lambda`, `p (p + 1) / 2` numbers, is factored in place. In general:
 //! directions `(256, p) -> (256, p)` in the number type of the run, the rest in `f64`. One dense
 //! layer with `c` outputs and inputs of width `d`: `p = (c - 1)(d + 1)` once the direction that
-//! moves all logits together is left out, blocks `(d, n) x (n, d) -> (d, d)` for each pair of
-//! outputs, a factor in the number type of the run, and solutions corrected by residuals in `f64`.
+//! moves all logits together is left out; blocks `(d, n) x (n, d) -> (d, d)` for each pair of
+//! outputs, for those principal axes alone that have curvature worth a factor beside the damping;
+//! the factor in the number type of the run, the other axes by conjugate gradients on what the
+//! factor leaves of them, and solutions corrected by residuals in `f64`.
 //!
 //! # Differs from the paper
 //! The paper raises an example's weight and reports the change of the query's loss; the score

@@ -24,8 +24,12 @@ use crate::cholesky::{Cholesky, LowerTriangle};
 /// Error left in a solution in single precision, relative to it and in the norm of the curvature.
 const ACCURACY: f64 = 3e-7;
 
-/// The same after one round of corrections, so that two of them reach [`ACCURACY`].
-const ROUND_ACCURACY: f64 = 5e-4;
+/// What the first round of corrections is asked for: less than single precision can do, so that
+/// what it does costs little, and enough for the second round to be the last.
+const FIRST_ACCURACY: f64 = 1e-3;
+
+/// The most that a later round can be asked for in single precision.
+const MOST_ACCURACY: f64 = 1e-4;
 
 /// Most rounds of corrections, and most iterations of one.
 const MOST_ROUNDS: usize = 20;
@@ -140,32 +144,34 @@ impl<T: Real> OneLayer<T> {
     /// `a_s . x` of each contrast for `x = C_lambda^-1 b`, `(n, r, q)`.
     ///
     /// Every round solves for what is missing in the number type of the run and measures what is
-    /// left in `f64`. Rounds shrink the error by similar ratios, so that the last is foreseen and
-    /// not measured. They go on until the error is as small as the number type makes sensible.
+    /// left in `f64`. A round whose own accuracy is enough for what was left before is the last and
+    /// is not measured. They go on until the error is as small as the number type makes sensible.
     fn images_of_solutions(&self, b: &Split<f64>) -> Result<Array3<f64>, MethodError> {
         let (n, r, q) = (self.a.nrows(), self.delta.ncols(), b.strong.ncols());
-        let enough = ACCURACY.min(T::EPSILON * ACCURACY / f64::from(f32::EPSILON));
+        let enough = ACCURACY * T::EPSILON / f64::from(f32::EPSILON);
+        let mut work = Workspace::new((n, r, q), self.strong.diagonal.len());
         let mut images = Array3::<f64>::zeros((n, r, q));
         let mut x = Split::zeros(b);
         let mut residual = b.map(|value| value);
-        let (mut error, mut foreseen) = (1.0, 1.0);
+        let (mut error, mut wanted) = (1.0, FIRST_ACCURACY);
         for _ in 0..MOST_ROUNDS {
-            let correction = self.solve_narrow(&residual.map(T::from_f64))?;
-            if foreseen <= enough {
-                let narrow = self.images(self.a_narrow.view(), &correction);
-                images.zip_mut_with(&narrow, |image, narrow| *image += narrow.to_f64());
+            let correction = self.solve_narrow(&residual.map(T::from_f64), wanted, &mut work)?;
+            if error * wanted <= enough {
+                work.images.fill(T::zero());
+                self.add_images(self.a_narrow.view(), &correction, &mut work.images);
+                images.zip_mut_with(&work.images, |image, narrow| *image += narrow.to_f64());
                 return Ok(images);
             }
             let correction = correction.map(Real::to_f64);
-            images += &self.images(self.a.view(), &correction);
+            self.add_images(self.a.view(), &correction, &mut images);
             x.add(1.0, &correction);
             residual = self.residual(b, &x, &images);
             let found = self.largest_error(&residual, b, &x);
             if found <= enough || (found <= ACCURACY && found > error / 4.0) {
                 return Ok(images);
             }
-            foreseen = found * found / error;
             error = found;
+            wanted = (enough / error).clamp(MOST_ACCURACY, FIRST_ACCURACY);
         }
         Err(not_converged("refinement of the solution", error, MOST_ROUNDS))
     }
@@ -174,7 +180,8 @@ impl<T: Real> OneLayer<T> {
     fn residual(&self, b: &Split<f64>, x: &Split<f64>, images: &Array3<f64>) -> Split<f64> {
         let mut residual = b.map(|value| value);
         residual.add(-self.lambda, x);
-        let mixed = mixed(self.m.view(), images.clone());
+        let mut mixed = images.clone();
+        mix(self.m.view(), &mut mixed);
         self.strong.add_sums(self.a.view(), &mixed, -1.0, &mut residual.strong);
         self.weak.add_sums(self.a.view(), &mixed, -1.0, &mut residual.weak);
         residual
@@ -189,67 +196,101 @@ impl<T: Real> OneLayer<T> {
         largest_ratio(&errors, &b.products(x))
     }
 
-    /// Solves to [`ROUND_ACCURACY`]: weak coordinates by conjugate gradients, with the strong ones
-    /// eliminated exactly. What is left for the weak is the damping and little more, so that few
-    /// iterations do.
-    fn solve_narrow(&self, b: &Split<T>) -> Result<Split<T>, MethodError> {
-        let a = self.a_narrow.view();
-        let mut strong = b.strong.clone();
-        self.factor.solve_in_place(&mut strong);
-        let mut x = Split { strong, weak: Array2::zeros(b.weak.dim()) };
+    /// Solves until the error is below `wanted`: weak coordinates by conjugate gradients, with the
+    /// strong ones eliminated exactly. What is left for the weak is the damping and little more, so
+    /// that few iterations do.
+    fn solve_narrow(
+        &self,
+        b: &Split<T>,
+        wanted: f64,
+        work: &mut Workspace<T>,
+    ) -> Result<Split<T>, MethodError> {
+        let mut x = Split { strong: b.strong.clone(), weak: Array2::zeros(b.weak.dim()) };
+        self.factor.solve_in_place(&mut x.strong);
         if self.weak.diagonal.is_empty() {
             return Ok(x);
         }
         let mut r = b.weak.clone();
-        let seen =
-            mixed(self.m_narrow.view(), self.strong.images(a, &x.strong, self.delta.ncols()));
-        self.weak.add_sums(a, &seen, -T::one(), &mut r);
+        self.subtract_seen(&x.strong, &mut r, work);
         let mut z = self.weak.scaled(&r);
         let mut d = z.clone();
+        let mut cd = Array2::zeros(d.dim());
         let mut rz = energies(&r, &z);
         for _ in 0..MOST_ITERATIONS {
-            if largest_ratio(&rz, &b.products(&x)) <= ROUND_ACCURACY {
+            if largest_ratio(&rz, &b.products(&x)) <= wanted {
                 return Ok(x);
             }
-            let (sd, cd) = self.reduced_product(&d);
+            self.reduced_product(&d, &mut cd, work);
             let dcd = energies(&d, &cd);
             let alpha: Vec<f64> = rz.iter().zip(&dcd).map(|(rz, dcd)| ratio(*rz, *dcd)).collect();
             add_columns(&mut x.weak, &alpha, &d);
-            let minus: Vec<f64> = alpha.iter().map(|alpha| -alpha).collect();
-            add_columns(&mut x.strong, &minus, &sd);
-            add_columns(&mut r, &minus, &cd);
-            z = self.weak.scaled(&r);
+            let alpha: Vec<f64> = alpha.iter().map(|alpha| -alpha).collect();
+            add_columns(&mut x.strong, &alpha, &work.strong);
+            add_columns(&mut r, &alpha, &cd);
+            self.weak.scale_into(&r, &mut z);
             let next = energies(&r, &z);
             let beta: Vec<f64> = next.iter().zip(&rz).map(|(new, old)| ratio(*new, *old)).collect();
-            let previous = std::mem::replace(&mut d, z);
-            add_columns(&mut d, &beta, &previous);
+            // z + beta d, and the two change places.
+            add_columns(&mut z, &beta, &d);
+            std::mem::swap(&mut d, &mut z);
             rz = next;
         }
         let error = largest_ratio(&rz, &b.products(&x));
         Err(not_converged("conjugate gradients", error, MOST_ITERATIONS))
     }
 
-    /// `S^-1 E^T d` and `(W - E S^-1 E^T) d` for the damped curvature's blocks `S` of the strong,
-    /// `W` of the weak coordinates and `E` between weak and strong.
-    fn reduced_product(&self, d: &Array2<T>) -> (Array2<T>, Array2<T>) {
-        let (a, r) = (self.a_narrow.view(), self.delta.ncols());
-        let mut images = self.weak.images(a, d, r);
-        let mut strong = Array2::zeros((self.strong.diagonal.len(), d.ncols()));
-        let seen = mixed(self.m_narrow.view(), images.clone());
-        self.strong.add_sums(a, &seen, T::one(), &mut strong);
-        self.factor.solve_in_place(&mut strong);
-        self.strong.add_images(a, &strong, -T::one(), &mut images);
-        let lambda = T::from_f64(self.lambda);
-        let mut product = d.mapv(|value| lambda * value);
-        self.weak.add_sums(a, &mixed(self.m_narrow.view(), images), T::one(), &mut product);
-        (strong, product)
+    /// `r -= E x` for strong coordinates `x` and the block `E` of the curvature between weak and
+    /// strong.
+    fn subtract_seen(&self, x: &Array2<T>, r: &mut Array2<T>, work: &mut Workspace<T>) {
+        let a = self.a_narrow.view();
+        work.images.fill(T::zero());
+        self.strong.add_images(a, x, T::one(), &mut work.images);
+        mix(self.m_narrow.view(), &mut work.images);
+        self.weak.add_sums(a, &work.images, -T::one(), r);
     }
 
-    /// `a_s . x` of each contrast, `(n, r, q)`.
-    fn images<U: Real>(&self, a: ArrayView2<'_, U>, x: &Split<U>) -> Array3<U> {
-        let mut images = self.strong.images(a, &x.strong, self.delta.ncols());
-        self.weak.add_images(a, &x.weak, U::one(), &mut images);
-        images
+    /// `S^-1 E^T d`, into `work.strong`, and `(W - E S^-1 E^T) d`, into `product`, for the damped
+    /// curvature's blocks `S` of the strong, `W` of the weak coordinates and `E` between weak and
+    /// strong.
+    fn reduced_product(&self, d: &Array2<T>, product: &mut Array2<T>, work: &mut Workspace<T>) {
+        let (a, m) = (self.a_narrow.view(), self.m_narrow.view());
+        work.images.fill(T::zero());
+        self.weak.add_images(a, d, T::one(), &mut work.images);
+        work.mixed.assign(&work.images);
+        mix(m, &mut work.mixed);
+        work.strong.fill(T::zero());
+        self.strong.add_sums(a, &work.mixed, T::one(), &mut work.strong);
+        self.factor.solve_in_place(&mut work.strong);
+        self.strong.add_images(a, &work.strong, -T::one(), &mut work.images);
+        mix(m, &mut work.images);
+        let lambda = T::from_f64(self.lambda);
+        product.zip_mut_with(d, |product, &d| *product = lambda * d);
+        self.weak.add_sums(a, &work.images, T::one(), product);
+    }
+
+    /// `images += a_s . x` of each contrast.
+    fn add_images<U: Real>(&self, a: ArrayView2<'_, U>, x: &Split<U>, images: &mut Array3<U>) {
+        self.strong.add_images(a, &x.strong, U::one(), images);
+        self.weak.add_images(a, &x.weak, U::one(), images);
+    }
+}
+
+/// What products with the curvature pass through, kept so that its pages are made once.
+struct Workspace<T> {
+    /// `a_s . d` of each contrast, `(n, r, q)`.
+    images: Array3<T>,
+    mixed: Array3<T>,
+    /// Strong coordinates, `(coordinates, q)`.
+    strong: Array2<T>,
+}
+
+impl<T: Real> Workspace<T> {
+    fn new(images: (usize, usize, usize), strong: usize) -> Self {
+        Self {
+            images: Array3::zeros(images),
+            mixed: Array3::zeros(images),
+            strong: Array2::zeros((strong, images.2)),
+        }
     }
 }
 
@@ -270,13 +311,6 @@ impl Part {
             start = rows.end;
             (contrast, axes.clone(), rows)
         })
-    }
-
-    /// `a_s . x` of each contrast, `(n, r, q)`.
-    fn images<T: Real>(&self, a: ArrayView2<'_, T>, x: &Array2<T>, r: usize) -> Array3<T> {
-        let mut images = Array3::zeros((a.nrows(), r, x.ncols()));
-        self.add_images(a, x, T::one(), &mut images);
-        images
     }
 
     /// `images += scale a_s . x`.
@@ -311,12 +345,18 @@ impl Part {
 
     /// `x` divided by the diagonal.
     fn scaled<T: Real>(&self, x: &Array2<T>) -> Array2<T> {
-        let mut scaled = x.clone();
-        for (mut row, diagonal) in scaled.outer_iter_mut().zip(&self.diagonal) {
-            let scale = T::from_f64(1.0 / diagonal);
-            row.mapv_inplace(|value| value * scale);
-        }
+        let mut scaled = Array2::zeros(x.dim());
+        self.scale_into(x, &mut scaled);
         scaled
+    }
+
+    fn scale_into<T: Real>(&self, x: &Array2<T>, into: &mut Array2<T>) {
+        for ((mut into, x), diagonal) in
+            into.outer_iter_mut().zip(x.outer_iter()).zip(&self.diagonal)
+        {
+            let scale = T::from_f64(1.0 / diagonal);
+            into.zip_mut_with(&x, |into, &x| *into = scale * x);
+        }
     }
 }
 
@@ -381,14 +421,13 @@ fn not_converged(what: &'static str, residual: f64, iterations: usize) -> Method
 }
 
 /// `sum_u m_ou image_u` of every example, in the place of the images, `(n, r, q)`.
-fn mixed<T: Real>(m: ArrayView3<'_, T>, mut images: Array3<T>) -> Array3<T> {
+fn mix<T: Real>(m: ArrayView3<'_, T>, images: &mut Array3<T>) {
     let mut before = Array2::zeros((images.dim().1, images.dim().2));
     for (m, mut images) in m.outer_iter().zip(images.outer_iter_mut()) {
         before.assign(&images);
         // (r, r) x (r, q) -> (r, q)
         math::matmul_into(images.view_mut(), T::zero(), m, before.view(), T::one());
     }
-    images
 }
 
 /// Strong and weak coordinates: of each contrast the first axes, and the others.
