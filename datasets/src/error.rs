@@ -12,7 +12,8 @@ pub enum SourceError {
     /// No embedded data set has this name.
     #[error(
         "unknown data set `{found}` (known: {known})\n\
-         hint: your own data is read with `csv-file: {{path: ...}}` or `idx-files: {{train: ...}}`"
+         hint: your own data is read with `csv-file: {{path: ...}}`, `idx-files: {{train: ...}}` or \
+         `npz-files: {{train: ...}}`"
     )]
     UnknownName {
         /// The name that was asked for.
@@ -104,6 +105,50 @@ pub enum SourceError {
         found: usize,
         /// The other part.
         other: String,
+    },
+    /// A file is no archive of arrays.
+    #[error("{file}: {reason}\nhint: write it with numpy.savez or numpy.savez_compressed")]
+    Npz {
+        /// Path of the file.
+        file: String,
+        /// What the reader said.
+        reason: String,
+    },
+    /// An archive has no such array.
+    #[error("{file}: unknown array `{found}` (known: {known})")]
+    UnknownArray {
+        /// Path of the file.
+        file: String,
+        /// The array that was asked for.
+        found: String,
+        /// The arrays there are.
+        known: String,
+    },
+    /// An array has too few or too many axes.
+    #[error("{file}: array `{array}` has shape {shape}, expected {expected} axes")]
+    ArrayAxes {
+        /// Path of the file.
+        file: String,
+        /// Name of the array.
+        array: String,
+        /// Its shape.
+        shape: String,
+        /// Number of axes that was expected.
+        expected: usize,
+    },
+    /// An entry that counts something is no whole number from 0 on.
+    #[error(
+        "{file}: array `{array}` holds {value} at {position}, expected a whole number from 0 on"
+    )]
+    ArrayIndex {
+        /// Path of the file.
+        file: String,
+        /// Name of the array.
+        array: String,
+        /// Position, from 0.
+        position: usize,
+        /// The entry.
+        value: f64,
     },
     /// A file is not well-formed CSV.
     #[error("{file}: line {line}: {source}\nhint: the file must be CSV in UTF-8")]

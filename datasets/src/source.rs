@@ -6,6 +6,7 @@ use crate::dataset::{Dataset, ExampleId};
 use crate::error::SourceError;
 use crate::sets::csv_file::{self, CsvFile};
 use crate::sets::idx_files::{self, IdxFiles};
+use crate::sets::npz_files::{self, NpzFiles};
 use crate::sets::{Loader, REGISTRY};
 
 /// Where data come from, as written in an experiment.
@@ -19,6 +20,9 @@ use crate::sets::{Loader, REGISTRY};
 /// ```yaml
 /// idx-files: { train: { images: train-images.gz, labels: train-labels.gz } }
 /// ```
+/// ```yaml
+/// npz-files: { train: train.npz, test: test.npz, features: x, labels: y }
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Source {
@@ -28,6 +32,8 @@ pub enum Source {
     CsvFile(CsvFile),
     /// The user's own images.
     IdxFiles(IdxFiles),
+    /// The user's own arrays.
+    NpzFiles(NpzFiles),
 }
 
 /// A feature column whose true value is unknown in some rows.
@@ -98,6 +104,7 @@ pub fn load(source: &Source) -> Result<Loaded, SourceError> {
         Source::Embedded(name) => load_embedded(name),
         Source::CsvFile(options) => csv_file::load(options),
         Source::IdxFiles(options) => idx_files::load(options),
+        Source::NpzFiles(options) => npz_files::load(options),
     }
 }
 

@@ -6,6 +6,7 @@ pub(crate) mod digits;
 pub(crate) mod fashion_mnist;
 pub(crate) mod heart;
 pub(crate) mod idx_files;
+pub(crate) mod npz_files;
 pub(crate) mod vowel;
 pub(crate) mod wine;
 
@@ -57,6 +58,7 @@ pub static REGISTRY: &[Entry] = &[
     fashion_mnist::ENTRY,
     heart::ENTRY,
     idx_files::ENTRY,
+    npz_files::ENTRY,
     vowel::ENTRY,
     wine::ENTRY,
 ];

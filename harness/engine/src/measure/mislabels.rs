@@ -2,7 +2,7 @@
 
 use ndarray::Axis;
 
-use super::{Maker, MeasureError, place};
+use super::{Maker, MeasureError, failed, place};
 use crate::{
     metrics::mislabel,
     statistics::{Plan as ResamplePlan, Resamples, Seeds},
@@ -25,12 +25,12 @@ impl Maker<'_> {
             draws: plan.spec.draws,
             seeds: Seeds::Fixed,
         })
-        .map_err(self.failed("mislabels"))?;
+        .map_err(failed("mislabels"))?;
         for method in 0..self.methods().len() {
             let value = self.scores(method).mean_axis(Axis(1)).expect("at least one query");
             let suspicion = -value;
-            let found = mislabel(suspicion.view(), &planted, &resamples)
-                .map_err(self.failed("mislabels"))?;
+            let found =
+                mislabel(suspicion.view(), &planted, &resamples).map_err(failed("mislabels"))?;
             for (metric, value) in
                 [("mislabel-auc", &found.auc), ("mislabel-ap", &found.average_precision)]
             {

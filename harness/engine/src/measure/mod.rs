@@ -1,6 +1,6 @@
 //! From scores and truths to rows, each with its interval.
 
-mod accuracy;
+pub mod accuracy;
 mod mislabels;
 mod money;
 mod properties;
@@ -92,12 +92,10 @@ pub fn measure(
             ..Record::default()
         },
     };
-    progress.begin("measuring", 6);
+    progress.begin("measuring", 5);
     maker.run_rows()?;
     progress.advance(1);
-    maker.subset_rows()?;
-    progress.advance(1);
-    maker.removal_rows()?;
+    maker.accuracy_rows()?;
     progress.advance(1);
     maker.mislabel_rows()?;
     progress.advance(1);
@@ -164,29 +162,11 @@ impl<'a> Maker<'a> {
         self.push(Some(method), label, place, value);
     }
 
-    fn resamples(&self, rows: usize, seeds: usize) -> Result<Resamples, MeasureError> {
-        let spec = &self.plan().spec;
-        let plan = ResamplePlan {
-            seed: spec.seed,
-            rows,
-            columns: self.queries(),
-            draws: spec.draws,
-            // Few seeds drawn with replacement repeat themselves, which shifts a correlation down
-            // instead of widening its interval; the interval then holds for the seeds that ran.
-            seeds: if seeds >= 5 { Seeds::Crossed(seeds) } else { Seeds::Fixed },
-        };
-        Resamples::new(plan).map_err(self.failed("resampling"))
-    }
-
-    fn failed(&self, what: &str) -> impl Fn(StatisticsError) -> MeasureError + use<> {
-        let what = what.to_owned();
-        move |source| MeasureError::Statistics { what: what.clone(), source }
-    }
-
     /// Draws of queries alone, the same for every method.
     fn query_resamples(&self) -> Result<Resamples, MeasureError> {
+        let spec = &self.plan().spec;
         // Two rows are the fewest that resamples have; nothing here reads them.
-        self.resamples(2, 1)
+        resamples(spec.seed, spec.draws, (2, self.queries()), 1)
     }
 
     /// Mean over queries with a bootstrap over queries.
@@ -200,34 +180,7 @@ impl<'a> Maker<'a> {
             })
             .collect();
         let point = values.iter().sum::<f64>() / values.len() as f64;
-        Ok(self.interval(point, draws, values.len(), 0))
-    }
-
-    /// A percentile interval at the level of all intervals.
-    fn interval(&self, point: f64, mut draws: Vec<f64>, n: usize, undefined: usize) -> Estimate {
-        draws.sort_by(f64::total_cmp);
-        let tail = (1.0 - LEVEL) / 2.0;
-        let at = |probability| crate::statistics::quantile(&draws, probability);
-        Estimate::new(point, at(tail), at(1.0 - tail), LEVEL, n, undefined)
-    }
-
-    /// As [`Self::interval`], moved by the bootstrap's own estimate of bias, and kept in `range`.
-    ///
-    /// A distance of payouts only grows when noise is added, and the spread of a score over queries
-    /// does too, so that every draw may lie on one side of the point; what the draws tell is how
-    /// wide the interval is, not where.
-    fn centred_interval(
-        &self,
-        point: f64,
-        draws: Vec<f64>,
-        (n, undefined): (usize, usize),
-        (least, most): (f64, f64),
-    ) -> Estimate {
-        let bias = draws.iter().sum::<f64>() / draws.len() as f64 - point;
-        let moved = draws.iter().map(|draw| (draw - bias).clamp(least, most)).collect();
-        let interval = self.interval(point, moved, n, undefined);
-        let (lower, upper) = (interval.lower().min(point), interval.upper().max(point));
-        Estimate::new(point, lower, upper, LEVEL, n, undefined)
+        Ok(interval(point, draws, values.len(), 0))
     }
 
     /// Scores of a method at the queries, `(n, Q)`.
@@ -239,6 +192,50 @@ impl<'a> Maker<'a> {
     fn scale(&self, method: usize) -> Scale {
         self.methods()[method].scored.scores.scale()
     }
+}
+
+/// Draws of rows and columns, the same for everything that has as many of both.
+fn resamples(
+    seed: u64,
+    draws: usize,
+    (rows, columns): (usize, usize),
+    seeds: usize,
+) -> Result<Resamples, MeasureError> {
+    // Few seeds drawn with replacement repeat themselves, which shifts a correlation down instead
+    // of widening its interval; the interval then holds for the seeds that ran.
+    let seeds = if seeds >= 5 { Seeds::Crossed(seeds) } else { Seeds::Fixed };
+    Resamples::new(ResamplePlan { seed, rows, columns, draws, seeds }).map_err(failed("resampling"))
+}
+
+fn failed(what: &str) -> impl Fn(StatisticsError) -> MeasureError + use<> {
+    let what = what.to_owned();
+    move |source| MeasureError::Statistics { what: what.clone(), source }
+}
+
+/// A percentile interval at the level of all intervals.
+fn interval(point: f64, mut draws: Vec<f64>, n: usize, undefined: usize) -> Estimate {
+    draws.sort_by(f64::total_cmp);
+    let tail = (1.0 - LEVEL) / 2.0;
+    let at = |probability| crate::statistics::quantile(&draws, probability);
+    Estimate::new(point, at(tail), at(1.0 - tail), LEVEL, n, undefined)
+}
+
+/// As [`interval`], moved by the bootstrap's own estimate of bias, and kept in `range`.
+///
+/// A distance of payouts only grows when noise is added, and the spread of a score over queries
+/// does too, so that every draw may lie on one side of the point; what the draws tell is how wide
+/// the interval is, not where.
+fn centred_interval(
+    point: f64,
+    draws: Vec<f64>,
+    (n, undefined): (usize, usize),
+    (least, most): (f64, f64),
+) -> Estimate {
+    let bias = draws.iter().sum::<f64>() / draws.len() as f64 - point;
+    let moved = draws.iter().map(|draw| (draw - bias).clamp(least, most)).collect();
+    let interval = interval(point, moved, n, undefined);
+    let (lower, upper) = (interval.lower().min(point), interval.upper().max(point));
+    Estimate::new(point, lower, upper, LEVEL, n, undefined)
 }
 
 /// Sums of rows: `(n, q)` and groups of rows -> `(groups, q)`.

@@ -3,7 +3,7 @@
 use attribench_core::{Estimate, Payout, Scale};
 use ndarray::{Array2, ArrayView2, Axis, s};
 
-use super::{Maker, MeasureError, group_sums, place};
+use super::{Maker, MeasureError, centred_interval, group_sums, place};
 use crate::{statistics::LEVEL, treasury::PayoutError};
 
 impl Maker<'_> {
@@ -173,7 +173,7 @@ impl Maker<'_> {
             let (Some(value), false) = (part(&point), values.is_empty()) else { continue };
             let undefined = draws.len() - values.len();
             let counts = (self.queries(), undefined);
-            let estimate = self.centred_interval(value, values, counts, range);
+            let estimate = centred_interval(value, values, counts, range);
             self.push_method(method, place(&truth, metric, "contributor", unit), estimate);
         }
         Ok(())
