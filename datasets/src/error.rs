@@ -12,8 +12,8 @@ pub enum SourceError {
     /// No embedded data set has this name.
     #[error(
         "unknown data set `{found}` (known: {known})\n\
-         hint: your own data is read with `csv-file: {{path: ...}}`, `idx-files: {{train: ...}}` or \
-         `npz-files: {{train: ...}}`"
+         hint: your own data is read with `csv-file: {{path: ...}}`, \
+         `idx-files: {{train: ...}}` or `npz-files: {{train: ...}}`"
     )]
     UnknownName {
         /// The name that was asked for.
