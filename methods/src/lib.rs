@@ -7,6 +7,7 @@
 mod cholesky;
 mod credits;
 mod curvature;
+pub mod games;
 pub mod grad_cos;
 pub mod grad_dot;
 pub mod in_run_shapley;

@@ -8,6 +8,9 @@ use crate::tree::File;
 const HEADINGS: [&str; 6] =
     ["# Computes", "# Reads", "# Shapes", "# Differs from the paper", "# Example", "# References"];
 
+/// Headings that document a value of games, in order.
+const VALUE_HEADINGS: [&str; 4] = ["# Computes", "# Axioms", "# Costs", "# References"];
+
 /// Where members of a registry live and what their two lines look like; `STEM` stands for the file
 /// and `TYPE` for what the mark names.
 struct Registry {
@@ -34,6 +37,17 @@ const METHODS: Registry = Registry {
     module: "pub mod STEM;",
     entry: "MethodEntry::of::<TYPE>(),",
     entry_start: "MethodEntry::of::<",
+    entry_end: ">(),",
+};
+
+const VALUES: Registry = Registry {
+    what: "value",
+    folder: "methods/src/games",
+    list: "mod.rs",
+    mark: "impl NamedValuation for ",
+    module: "pub mod STEM;",
+    entry: "ValuationEntry::of::<TYPE>(),",
+    entry_start: "ValuationEntry::of::<",
     entry_end: ">(),",
 };
 
@@ -89,6 +103,11 @@ pub fn agents(files: &[File]) -> Vec<String> {
 /// Every method is registered, and every registered method has a file.
 pub fn methods(files: &[File]) -> Vec<String> {
     METHODS.check(files)
+}
+
+/// Every value of games is registered, and every registered value has a file.
+pub fn values(files: &[File]) -> Vec<String> {
+    VALUES.check(files)
 }
 
 /// Every model is registered, and every registered model has a file.
@@ -165,15 +184,24 @@ impl Registry {
 
 /// Every method is documented under the same headings, none of them empty.
 pub fn method_headings(files: &[File]) -> Vec<String> {
+    headings(files, &METHODS, &HEADINGS)
+}
+
+/// Every value of games likewise.
+pub fn value_headings(files: &[File]) -> Vec<String> {
+    headings(files, &VALUES, &VALUE_HEADINGS)
+}
+
+fn headings(files: &[File], registry: &Registry, wanted: &[&str]) -> Vec<String> {
     let mut complaints = Vec::new();
-    let methods = files.iter().filter(|file| file.is_directly_in(METHODS.folder));
-    for file in methods.filter(|file| METHODS.type_in(file).is_some()) {
+    let members = files.iter().filter(|file| file.is_directly_in(registry.folder));
+    for file in members.filter(|file| registry.type_in(file).is_some()) {
         let docs: Vec<&str> =
             file.text.lines().map_while(|line| line.strip_prefix("//!")).map(str::trim).collect();
         let found: Vec<&str> = docs.iter().copied().filter(|line| line.starts_with("# ")).collect();
-        if found != HEADINGS {
+        if found != wanted {
             complaints.push(format!(
-                "{}: its documentation has the headings {found:?}: write {HEADINGS:?}",
+                "{}: its documentation has the headings {found:?}: write {wanted:?}",
                 file.path
             ));
         }
@@ -188,7 +216,9 @@ pub fn method_headings(files: &[File]) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{HEADINGS, data_sets, method_headings, methods, models, rules};
+    use super::{
+        HEADINGS, data_sets, method_headings, methods, models, rules, value_headings, values,
+    };
     use crate::tree::File;
 
     const LIST: &str =
@@ -214,6 +244,22 @@ mod tests {
         let invented = methods_with(LIST, "fn help() {}");
         assert!(invented[0].contains("registers `GradDot`"), "{invented:?}");
         assert!(methods(&[])[0].contains("is missing"));
+    }
+
+    #[test]
+    fn values_are_held_to_the_same() {
+        let of = |docs: &str| {
+            let text = format!("{docs}\nimpl NamedValuation for Shapley {{\n");
+            File::new("methods/src/games/shapley.rs", text)
+        };
+        let docs = "//! # Computes\n//! A.\n//! # Axioms\n//! B.\n//! # Costs\n//! C.\n//! # References\n//! D.";
+        let list = "pub mod shapley;\n    ValuationEntry::of::<Shapley>(),";
+        let files =
+            |list: &str, docs: &str| [File::new("methods/src/games/mod.rs", list), of(docs)];
+        assert_eq!(values(&files(list, docs)), [""; 0]);
+        assert_eq!(values(&files("", docs)).len(), 2);
+        assert_eq!(value_headings(&files(list, docs)), [""; 0]);
+        assert_eq!(value_headings(&files(list, "//! # Computes\n//! A.")).len(), 1);
     }
 
     #[test]

@@ -27,6 +27,7 @@ fn slow_tests_are_files_of_their_own() {
 fn registries_are_the_files_on_disk() {
     let files = files();
     keeps("methods", &registries::methods(&files));
+    keeps("values of games", &registries::values(&files));
     keeps("models", &registries::models(&files));
     keeps("data sets", &registries::data_sets(&files));
     keeps("payout rules", &registries::rules(&files));
@@ -36,6 +37,7 @@ fn registries_are_the_files_on_disk() {
 #[test]
 fn methods_are_documented_under_the_same_headings() {
     keeps("headings of methods", &registries::method_headings(&files()));
+    keeps("headings of values", &registries::value_headings(&files()));
 }
 
 #[test]
