@@ -6,7 +6,9 @@
 
 use std::{hint::black_box, time::Duration};
 
-use attribench_core::{Examples, FitReal, Labels, Meter, Method, Queries, Run, Utility, stream};
+use attribench_core::{
+    Examples, FitReal, Labels, Meter, Method, Optimiser, Queries, Run, Utility, stream,
+};
 use attribench_engine::{
     trace::{TrainedRun, train_states},
     training::{Schedule, Trainer, Training},
@@ -34,8 +36,8 @@ const TRAINING: Training = Training {
     epochs: 5,
     batch_size: 50,
     learning_rate: 0.01,
-    momentum: 0.9,
-    weight_decay: 1e-3,
+    optimiser: Optimiser::heavy_ball(0.9, 1e-3),
+    clip_norm: None,
     schedule: Schedule::Constant,
 };
 const EXPLICIT: InfluenceExplicit =

@@ -4,7 +4,7 @@
 //! `bench-peers`: 200 full-batch steps. Seconds are those of the parts; the whole process is timed
 //! from outside. Threads are the caller's choice: `RAYON_NUM_THREADS=1`.
 
-use attribench_core::{Examples, FitReal, Meter, Model, Queries, Run, Utility};
+use attribench_core::{Examples, FitReal, Meter, Model, Optimiser, Queries, Run, Utility};
 use attribench_datasets::{Source, SplitOptions, Standardisation, Stratification, load, split};
 use attribench_engine::{
     trace::{TrainedRun, train_states},
@@ -25,8 +25,8 @@ const TRAINING: Training = Training {
     epochs: 200,
     batch_size: TRAIN_ROWS,
     learning_rate: 0.05,
-    momentum: 0.9,
-    weight_decay: 1e-3,
+    optimiser: Optimiser::heavy_ball(0.9, 1e-3),
+    clip_norm: None,
     schedule: Schedule::Constant,
 };
 const METHOD: InfluenceExplicit =

@@ -6,8 +6,8 @@
 //! Shapley; with Gauss-Legendre nodes it is the path ledger.
 
 use attribench_core::{
-    Captures, FullTrace, Inputs, LayerCapture, Layout, Observer, Quantity, Queries, Real, Recipe,
-    RunError, Step, View, math,
+    Captures, FullTrace, HeavyBall, Inputs, LayerCapture, Layout, MethodError, Observer, Quantity,
+    Queries, Real, Recipe, RunError, Step, View, math,
 };
 use ndarray::{Array2, ArrayView2, Axis, s};
 
@@ -54,10 +54,10 @@ pub(crate) fn credits<T: Real>(
     queries: &Queries<T>,
     nodes: &[Node],
     closing: Closing,
-) -> Result<Credits, RunError> {
+) -> Result<Credits, MethodError> {
     let layout = view.model().layout();
     let p = layout.split_at(feature_blocks(layout)).1.parameters();
-    let has_tails = view.recipe().momentum != 0.0;
+    let has_tails = heavy_ball(&view.recipe())?.momentum != 0.0;
     let rows = if has_tails { TAIL_NUMBERS / p.max(1) } else { queries.examples.len() };
     let mut examples = Array2::zeros((view.train().len(), queries.examples.len()));
     let (mut decay, mut start) = (Vec::new(), Some(Vec::new()));
@@ -76,18 +76,29 @@ fn feature_blocks(layout: &Layout) -> usize {
     usize::from(layout.features_enter_first())
 }
 
+/// The only rule whose movement has been split so far.
+fn heavy_ball(recipe: &Recipe) -> Result<HeavyBall, MethodError> {
+    recipe.rule.heavy_ball().ok_or_else(|| {
+        MethodError::Unsuitable(format!(
+            "steps of {:?} cannot be split among examples\nhint: train with `sgd`, coupled decay \
+             and no clipping",
+            recipe.rule.optimiser
+        ))
+    })
+}
+
 fn credits_in_one_replay<T: Real>(
     view: View<'_, FullTrace, T>,
     queries: &Queries<T>,
     nodes: &[Node],
     closing: Closing,
-) -> Result<Credits, RunError> {
+) -> Result<Credits, MethodError> {
     let (n, q) = (view.train().len(), queries.examples.len());
     let empty = Credits { examples: Array2::zeros((n, q)), decay: vec![0.0; q], start: None };
-    let recipe = view.recipe();
-    let split = Split { view, queries, nodes, closing, recipe, credits: empty };
+    let (batch_size, ball) = (view.recipe().rule.batch_size, heavy_ball(&view.recipe())?);
+    let split = Split { view, queries, nodes, closing, batch_size, ball, credits: empty };
     // Without momentum a gradient moves its own step only, and steps can be read in any order.
-    if recipe.momentum == 0.0 {
+    if ball.momentum == 0.0 {
         let mut observer = Immediate { split };
         view.replay(&mut observer)?;
         Ok(observer.split.credits)
@@ -104,7 +115,8 @@ struct Split<'a, T> {
     queries: &'a Queries<T>,
     nodes: &'a [Node],
     closing: Closing,
-    recipe: Recipe,
+    batch_size: usize,
+    ball: HeavyBall,
     credits: Credits,
 }
 
@@ -177,7 +189,7 @@ impl<T: Real> Split<'_, T> {
 
     fn post_decay(&mut self, credits: impl Iterator<Item = f64>) {
         for (decay, credit) in self.credits.decay.iter_mut().zip(credits) {
-            *decay += self.recipe.weight_decay * credit;
+            *decay += self.ball.weight_decay * credit;
         }
     }
 
@@ -205,8 +217,8 @@ impl<T: Real> Observer<T> for Immediate<'_, T> {
         for (c, b) in split.path(step) {
             let layout = split.view.model().layout();
             let products = pair::gradient_products(step.captures, &b, layout);
-            split.post(step, c * eta / split.recipe.batch_size as f64, &products);
-            if split.recipe.weight_decay != 0.0 {
+            split.post(step, c * eta / split.batch_size as f64, &products);
+            if split.ball.weight_decay != 0.0 {
                 let theta =
                     Array2::from_shape_fn((1, step.before.len()), |(_, j)| step.before[j].to_f64());
                 let along = pair::directional_products(&b, layout, theta.view());
@@ -288,8 +300,8 @@ fn part<T: Real>(captures: Captures<T>, layers: usize) -> (Captures<T>, Captures
 impl<T: Real> Observer<T> for Tails<'_, T> {
     fn step(&mut self, step: &Step<'_, T>) -> Result<(), RunError> {
         self.split.note_start(step);
-        self.first *= self.split.recipe.momentum;
-        self.rest *= self.split.recipe.momentum;
+        self.first *= self.split.ball.momentum;
+        self.rest *= self.split.ball.momentum;
         let layers = self.first_layout.layers().len();
         for (c, b) in self.split.path(step) {
             let (first, rest) = part(b, layers);
@@ -312,8 +324,8 @@ impl<T: Real> Observer<T> for Tails<'_, T> {
         if !rest.layers.is_empty() {
             products += &pair::directional_products(&rest, &self.rest_layout, self.rest.view());
         }
-        self.split.post(step, 1.0 / self.split.recipe.batch_size as f64, &products);
-        if self.split.recipe.weight_decay != 0.0 {
+        self.split.post(step, 1.0 / self.split.batch_size as f64, &products);
+        if self.split.ball.weight_decay != 0.0 {
             let along = self.along_parameters(&tail, step.before);
             self.split.post_decay(along.into_iter());
         }

@@ -96,7 +96,7 @@ mod tests {
             let scores = scores_of(&GradDot::default(), &run, &queries);
             let (g, b) = gradients_one_at_a_time(&run, &queries);
             let recipe = run.recipe();
-            let h = recipe.total_learning_rate / (30.0 * (1.0 - recipe.momentum));
+            let h = recipe.total_learning_rate / 30.0;
             let expected = g.dot(&b.t()) * h;
             assert_close(scores.values(), expected.as_slice().unwrap(), 1e-12);
         }

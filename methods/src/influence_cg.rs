@@ -122,7 +122,7 @@ impl Method for InfluenceCg {
         view: View<'a, FinalModel, T>,
         _context: &Context<'_>,
     ) -> Result<Box<dyn Scorer<T> + 'a>, MethodError> {
-        let gamma = view.recipe().weight_decay;
+        let gamma = view.recipe().rule.optimiser.ridge();
         let mut diagonal = self.damping.diagonal(view.model(), view.train());
         diagonal.iter_mut().for_each(|lambda| *lambda += gamma);
         Ok(Box::new(Fitted { view, diagonal, method: self.clone() }))

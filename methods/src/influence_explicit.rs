@@ -109,7 +109,7 @@ impl Method for InfluenceExplicit {
                  (at most {MOST_PARAMETERS})\nhint: use influence-cg"
             )));
         }
-        let gamma = view.recipe().weight_decay;
+        let gamma = view.recipe().rule.optimiser.ridge();
         let mut diagonal = self.damping.diagonal(model, train);
         diagonal.iter_mut().for_each(|lambda| *lambda += gamma);
         // All parameters of a single layer have the same damping.
@@ -243,7 +243,7 @@ mod tests {
     ) -> Vec<f64> {
         let (g, b) = gradients_one_at_a_time(run, queries);
         let curvature = curvature_by_products(run, kind.into());
-        let shift = lambda(&curvature) + attribench_core::Run::recipe(run).weight_decay;
+        let shift = lambda(&curvature) + attribench_core::Run::recipe(run).rule.optimiser.ridge();
         let damped = &curvature + &(Array2::<f64>::eye(curvature.nrows()) * shift);
         let x = solve_slowly(damped, b.t().to_owned());
         (g.dot(&x) / g.nrows() as f64).into_raw_vec_and_offset().0

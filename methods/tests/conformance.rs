@@ -5,7 +5,9 @@
 #[allow(dead_code, reason = "shared with the unit tests, which use other parts")]
 mod common;
 
-use attribench_core::{AccessLevel, Examples, Labels, MethodEntry, Queries, Scores, Utility};
+use attribench_core::{
+    AccessLevel, Examples, Labels, MethodEntry, Optimiser, Queries, Scores, UpdateRule, Utility,
+};
 use attribench_methods::REGISTRY;
 use attribench_models::{Activation, Network};
 use common::{Plan, Problem, SEED, TestRun, assert_close, deviation, digits_like, scores_of_entry};
@@ -142,10 +144,12 @@ fn an_example_without_gradient_scores_zero() {
     let train = Examples::new(column(x), Labels::Values(y));
     let plan = Plan {
         batches: vec![(0..7).collect(); 5],
-        batch_size: 7,
         learning_rate: 0.2,
-        momentum: 0.5,
-        weight_decay: 0.01,
+        rule: UpdateRule {
+            optimiser: Optimiser::heavy_ball(0.5, 0.01),
+            clip_norm: None,
+            batch_size: 7,
+        },
         interval: 2,
     };
     let model = Network::dense(&[1, 1], Activation::Tanh);

@@ -11,7 +11,9 @@ mod common;
 
 use std::fs::File;
 
-use attribench_core::{Curvature, Examples, Labels, Queries, Recipe, Utility};
+use attribench_core::{
+    Curvature, Examples, Labels, Optimiser, Queries, Recipe, UpdateRule, Utility,
+};
 use attribench_methods::{CurvatureKind, Damping, GradDot, InfluenceCg, InfluenceExplicit};
 use attribench_models::{Activation, Network};
 use common::{
@@ -61,7 +63,8 @@ fn logistic() -> (Oracle, TestRun<f64>, Queries<f64>) {
     let theta = oracle.matrix("theta");
     let weights = theta.slice(s![.., ..64]).iter().copied().collect::<Vec<f64>>();
     let parameters = [weights, theta.column(64).to_vec()].concat();
-    let recipe = Recipe { weight_decay: 0.01, ..STILL };
+    let rule = UpdateRule { optimiser: Optimiser::heavy_ball(0.0, 0.01), ..STILL.rule };
+    let recipe = Recipe { rule, ..STILL };
     let (run, queries) = oracle.run(&[64, 10], parameters, recipe);
     (oracle, run, queries)
 }
@@ -70,7 +73,8 @@ fn network() -> (Oracle, TestRun<f64>, Queries<f64>) {
     let mut oracle = Oracle::open("digits_mlp_influence");
     let parameters: Array1<f64> = oracle.archive.by_name("theta").unwrap();
     // One full-batch step of size 1 in all: the exposure of each example is 1/n.
-    let recipe = Recipe { steps: 1, batch_size: 300, total_learning_rate: 1.0, ..STILL };
+    let rule = UpdateRule { batch_size: 300, ..STILL.rule };
+    let recipe = Recipe { steps: 1, rule, total_learning_rate: 1.0 };
     let (run, queries) = oracle.run(&[64, 16, 10], parameters.to_vec(), recipe);
     (oracle, run, queries)
 }

@@ -27,7 +27,7 @@ data:
   tuning-queries: 6
   ownership: { equal: { contributors: 4 } }
 model: softmax-regression
-training: { epochs: 8, batch-size: 12, learning-rate: 0.05, momentum: 0.9 }
+training: { epochs: 8, batch-size: 12, learning-rate: 0.05, optimizer: { sgd: { momentum: 0.9 } } }
 truths:
   subsets: { fraction: 0.5, subsets: 8 }
   leave-contributor-out: {}
@@ -437,6 +437,24 @@ const WRONG: &[Wrong] = &[
         by: "batch-size: 61",
         at: Some("{ epochs"),
         says: &["`batch-size` is 61 but there are 60 training examples"],
+    },
+    Wrong {
+        replace: "sgd: { momentum: 0.9 }",
+        by: "sgd: { nesterov: true }",
+        at: Some("{ epochs"),
+        says: &["`optimizer`: `nesterov` without `momentum`", "hint: set `momentum`"],
+    },
+    Wrong {
+        replace: "sgd: { momentum: 0.9 }",
+        by: "adam: { beta1: 0.9 }",
+        at: Some("adam"),
+        says: &["in `training`", "adam", "adam-w"],
+    },
+    Wrong {
+        replace: "sgd: { momentum: 0.9 } }",
+        by: "sgd: { momentum: 0.9 } }, clip-norm: 0",
+        at: Some("{ epochs"),
+        says: &["`clip-norm` is 0", "hint: use a positive number"],
     },
     Wrong {
         replace: "reference: leave-contributor-out",

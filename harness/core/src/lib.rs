@@ -14,6 +14,7 @@ pub mod math;
 mod meter;
 mod method;
 mod model;
+mod optimiser;
 mod real;
 mod record;
 mod retrain;
@@ -41,7 +42,8 @@ pub use method::{
     Account, Context, ErasedMethod, FitReal, Method, MethodEntry, MethodError, MethodInfo,
     ParameterError, Queries, Scorer,
 };
-pub use model::{AnyModel, BuildModel, Curvature, Model, ModelEntry, Stack, StepSize};
+pub use model::{AnyModel, BuildModel, Curvature, Model, ModelEntry, Stack};
+pub use optimiser::{AdamW, HeavyBall, Optimiser, Sgd, StepSize, UpdateRule, WeightDecay};
 pub use real::Real;
 pub use record::{EffectPair, Failure, Payout, Record, Row, Timing, Trial, TrialOutcome, Verdict};
 pub use retrain::{Measured, Retrain};

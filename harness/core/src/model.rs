@@ -2,7 +2,9 @@
 
 use ndarray::{Array2, ArrayView2};
 
-use crate::{Captures, Examples, Layout, ParameterError, Quantity, Real, Utility};
+use crate::{
+    Captures, Examples, Layout, ParameterError, Quantity, Real, StepSize, UpdateRule, Utility,
+};
 
 /// Second derivative of the mean objective.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,8 +71,8 @@ pub trait Model<T: Real>: Send + Sync {
         directions: ArrayView2<'_, T>,
     ) -> Array2<T>;
 
-    /// `m` copies of the model that train side by side, for batches of at most `batch` examples.
-    fn stack(&self, width: usize, batch: usize) -> Box<dyn Stack<T>>;
+    /// `m` copies of the model that train side by side by one rule.
+    fn stack(&self, width: usize, rule: &UpdateRule) -> Box<dyn Stack<T>>;
 
     /// How many models of this shape train best together: as many as leave parameters and momenta
     /// in a core's own cache. A function of the model alone, so that results never depend on a
@@ -97,31 +99,17 @@ pub struct ModelEntry {
     pub build: BuildModel,
 }
 
-/// Optimiser constants of one step.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct StepSize {
-    /// Learning rate `eta_t`.
-    pub learning_rate: f64,
-    /// Heavy-ball momentum `mu`.
-    pub momentum: f64,
-    /// Coupled weight decay `gamma`: `gamma * theta` joins the momentum.
-    pub weight_decay: f64,
-    /// The constant batch size `B` by which sums are divided, whatever the weights.
-    pub batch_size: usize,
-}
-
-/// Models that share a batch and an order but not their data weights, stepped together.
-///
-/// The update is `v <- mu v + (1/B) sum_i w_i g_i(theta) + gamma theta; theta <- theta - eta v`.
+/// Models that share a batch and an order but not their data weights, stepped together by one
+/// [`UpdateRule`].
 pub trait Stack<T: Real>: Send {
     /// Number of models, `m`.
     fn width(&self) -> usize;
-    /// Sets parameters and momentum of model `index`, `p` each.
-    fn load(&mut self, index: usize, theta: &[T], velocity: &[T]);
+    /// Sets parameters and moments of model `index`, `p` each.
+    fn load(&mut self, index: usize, theta: &[T], moments: &[Vec<T>]);
     /// Copies parameters of model `index` to `theta`, `p`.
     fn read_parameters(&self, index: usize, theta: &mut [T]);
-    /// Copies the momentum of model `index` to `velocity`, `p`.
-    fn read_velocity(&self, index: usize, velocity: &mut [T]);
+    /// Copies the moments of model `index`, `p` each.
+    fn read_moments(&self, index: usize, moments: &mut [Vec<T>]);
     /// One step on rows `rows` of `train`; `weights[j]` holds model `j`'s weight of each row named.
     ///
     /// A row whose weight is zero for every model is never read.

@@ -87,35 +87,35 @@ macro_rules! implement_real {
             const NAME: &'static str = stringify!($number);
             const EPSILON: f64 = $number::EPSILON as f64;
             const HALF: Self = 0.5;
-            #[inline]
+            #[inline(always)]
             fn from_f64(value: f64) -> Self {
                 value as $number
             }
-            #[inline]
+            #[inline(always)]
             fn to_f64(self) -> f64 {
                 f64::from(self)
             }
-            #[inline]
+            #[inline(always)]
             fn exp(self) -> Self {
                 $number::exp(self)
             }
-            #[inline]
+            #[inline(always)]
             fn ln(self) -> Self {
                 $number::ln(self)
             }
-            #[inline]
+            #[inline(always)]
             fn max(self, other: Self) -> Self {
                 $number::max(self, other)
             }
-            #[inline]
+            #[inline(always)]
             fn abs(self) -> Self {
                 $number::abs(self)
             }
-            #[inline]
+            #[inline(always)]
             fn sqrt(self) -> Self {
                 $number::sqrt(self)
             }
-            #[inline]
+            #[inline(always)]
             fn mul_add(self, factor: Self, addend: Self) -> Self {
                 $number::mul_add(self, factor, addend)
             }

@@ -3,7 +3,7 @@
 use ndarray::Array2;
 use thiserror::Error;
 
-use crate::{Captures, Examples, Measured, Model, Queries, Real};
+use crate::{Captures, Examples, Measured, Model, Queries, Real, UpdateRule};
 
 /// Parameters at one moment of the run.
 #[derive(Clone, Debug)]
@@ -13,30 +13,27 @@ pub struct Checkpoint<T> {
     /// Parameters, `p`.
     pub parameters: Vec<T>,
     /// Step-size exposure of each training example in the interval that this checkpoint stands for:
-    /// `(1 / (B (1 - mu))) sum_t eta_t #{i in B_t}`, `n`.
+    /// `(1 / B) sum_t eta_t #{i in B_t}`, times the optimiser's [gain](crate::Optimiser::gain),
+    /// which is `1 / (1 - mu)` for momentum `mu`; `n`.
     pub exposure: Vec<f64>,
 }
 
-/// Optimiser constants that hold for the whole run.
+/// Constants that hold for the whole run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Recipe {
     /// Number of steps `T`.
     pub steps: usize,
-    /// Constant batch size `B`.
-    pub batch_size: usize,
-    /// Momentum `mu`.
-    pub momentum: f64,
-    /// Weight decay `gamma`.
-    pub weight_decay: f64,
+    /// How gradients become steps.
+    pub rule: UpdateRule,
     /// `sum_t eta_t`.
     pub total_learning_rate: f64,
 }
 
 impl Recipe {
     /// Step-size exposure of an example that is seen as often as the average one:
-    /// `sum_t eta_t / (n (1 - mu))`.
+    /// `sum_t eta_t / n`, times the optimiser's [gain](crate::Optimiser::gain).
     pub fn mean_exposure(&self, examples: usize) -> f64 {
-        self.total_learning_rate / (examples as f64 * (1.0 - self.momentum))
+        self.total_learning_rate / examples as f64 * self.rule.optimiser.gain()
     }
 }
 
@@ -54,6 +51,9 @@ pub struct Step<'a, T> {
     pub before: &'a [T],
     /// Parameters after the step, `p`.
     pub after: &'a [T],
+    /// Both moments of Adam after the step, `p` each; none for SGD, whose derivative does not
+    /// depend on its velocity.
+    pub moments: &'a [Vec<T>],
     /// Captures of the loss of the batch at `before`, a row for each of `rows`.
     pub captures: &'a Captures<T>,
 }
@@ -108,10 +108,12 @@ pub trait Run<T: Real>: Sync {
     fn model(&self) -> &dyn Model<T>;
     /// Parameters at the end, `p`.
     fn final_parameters(&self) -> &[T];
-    /// Optimiser constants.
+    /// Constants of the run.
     fn recipe(&self) -> Recipe;
     /// Checkpoints in order of time.
     fn checkpoints(&self) -> &[Checkpoint<T>];
+    /// The optimiser's state at each checkpoint, `p` each: the velocity, or both moments.
+    fn moments(&self) -> &[Vec<Vec<T>>];
     /// Replays the run from the first step.
     ///
     /// # Errors

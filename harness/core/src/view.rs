@@ -6,7 +6,8 @@ use ndarray::{Array2, ArrayView2};
 
 use crate::{
     Access, Captures, Checkpoint, Curvature, Examples, Layout, Meter, Model, Observer, Quantity,
-    ReadsCheckpoints, ReadsTrace, ReadsWeights, Real, Recipe, Run, RunError, Utility,
+    ReadsCheckpoints, ReadsOptimizer, ReadsTrace, ReadsWeights, Real, Recipe, Run, RunError,
+    Utility,
 };
 
 /// A run seen at access level `A`. It has no public constructor.
@@ -28,6 +29,12 @@ use crate::{
 /// use attribench_core::{Checkpoints, Observer, Real, View};
 /// fn peek<T: Real>(view: View<'_, Checkpoints, T>, observer: &mut dyn Observer<T>) {
 ///     view.replay(observer).unwrap();
+/// }
+/// ```
+/// ```compile_fail,E0599
+/// use attribench_core::{Checkpoints, Real, View};
+/// fn peek<T: Real>(view: View<'_, Checkpoints, T>) -> usize {
+///     view.moments().len()
 /// }
 /// ```
 /// Nor can a window be made, or a level be invented:
@@ -100,7 +107,7 @@ impl<'a, A: ReadsWeights, T: Real> View<'a, A, T> {
         ModelAt { model: self.run.model(), theta: self.run.final_parameters(), meter: self.meter }
     }
 
-    /// Optimiser constants of the run, as a model card would give them.
+    /// Constants of the run, as a model card would give them.
     pub fn recipe(&self) -> Recipe {
         self.run.recipe()
     }
@@ -118,6 +125,13 @@ impl<'a, A: ReadsCheckpoints, T: Real> View<'a, A, T> {
         'a: 'b,
     {
         ModelAt { model: self.run.model(), theta: parameters, meter: self.meter }
+    }
+}
+
+impl<'a, A: ReadsOptimizer, T: Real> View<'a, A, T> {
+    /// The optimiser's state at each checkpoint, `p` each: the velocity, or both moments of Adam.
+    pub fn moments(&self) -> &'a [Vec<Vec<T>>] {
+        self.run.moments()
     }
 }
 

@@ -7,7 +7,7 @@
 
 use std::{hint::black_box, time::Duration};
 
-use attribench_core::{Examples, FitReal, Labels, Meter, Queries, Run, Utility, stream};
+use attribench_core::{Examples, FitReal, Labels, Meter, Optimiser, Queries, Run, Utility, stream};
 use attribench_engine::{
     trace::{TrainedRun, train_states},
     training::{Schedule, Trainer, Training},
@@ -56,8 +56,8 @@ fn instrumented(criterion: &mut Criterion) {
                 epochs: steps * batch_size / TRAIN_ROWS,
                 batch_size,
                 learning_rate: 0.05 * (1.0 - momentum),
-                momentum,
-                weight_decay: 0.0,
+                optimiser: Optimiser::heavy_ball(momentum, 0.0),
+                clip_norm: None,
                 schedule: Schedule::Constant,
             };
             let trainer = Trainer::new(&network, &train, &training, SEED);

@@ -17,6 +17,7 @@ use crate::{
     expectation::Condition,
     spec::{Named, Precision, Spec},
     store::Key,
+    training::Schedule,
     treasury::Treasury,
     truths,
 };
@@ -289,15 +290,26 @@ fn check_numbers(spec: &Spec, found: &mut Vec<Diagnostic>) {
         training.learning_rate > 0.0 && training.learning_rate.is_finite(),
         format!("`learning-rate` is {}\nhint: use a positive number", training.learning_rate),
     );
-    require(
-        (0.0..1.0).contains(&training.momentum),
-        format!("`momentum` is {}\nhint: use 0 or more and less than 1", training.momentum),
-    );
-    require(
-        training.weight_decay >= 0.0 && training.weight_decay.is_finite(),
-        format!("`weight-decay` is {}\nhint: use 0 or more", training.weight_decay),
-    );
-    if let crate::training::Schedule::Step { every, factor } = training.schedule {
+    if let Err(message) = training.optimiser.check() {
+        require(false, format!("`optimizer`: {message}"));
+    }
+    if let Some(longest) = training.clip_norm {
+        require(
+            longest > 0.0 && longest.is_finite(),
+            format!("`clip-norm` is {longest}\nhint: use a positive number, or leave it out"),
+        );
+    }
+    if let Schedule::WarmupCosine { warmup } = training.schedule {
+        require(
+            (1..training.epochs).contains(&warmup),
+            format!(
+                "`schedule` warms up for {warmup} of {} epochs\nhint: warm up for at least one \
+                 epoch, and leave one",
+                training.epochs
+            ),
+        );
+    }
+    if let Schedule::Step { every, factor } = training.schedule {
         require(
             every > 0 && factor > 0.0,
             format!(
@@ -545,9 +557,12 @@ impl Plan {
         // backwards, sqrt(T) steps; a stack a thread; scores of every method and their bootstrap.
         let roots = (steps as f64).sqrt().ceil() as u64;
         let data = (n + queries) as u64 * inputs as u64 * (4 + number);
-        let states = 2 * (roots + 1) * p as u64 * number;
-        let replay = roots * (2 * p + training.batch_size * units) as u64 * number;
-        let stacks = (jobs * width * (2 * p + training.batch_size * units)) as u64 * number;
+        let moments = training.optimiser.moments();
+        let states = (1 + moments) as u64 * (roots + 1) * p as u64 * number;
+        let replay = roots * ((1 + moments) * p + training.batch_size * units) as u64 * number;
+        // Parameters, moments, and a gradient where it is not used as it appears.
+        let vectors = if training.rule().heavy_ball().is_some() { 2 } else { 2 + moments };
+        let stacks = (jobs * width * (vectors * p + training.batch_size * units)) as u64 * number;
         let scores = (self.methods.len() * n * queries * 8) as u64;
         let methods = self
             .methods
@@ -579,19 +594,15 @@ impl Plan {
         let training = &self.spec.training.value;
         let batch = training.batch_size.min(train.len());
         let rows: Vec<usize> = (0..batch).collect();
-        let mut stack = model.stack(width, batch);
+        let mut stack = model.stack(width, &training.rule());
         let theta = model.initial_parameters(self.spec.seed);
+        let moments = vec![vec![T::zero(); theta.len()]; training.optimiser.moments()];
         for index in 0..width {
-            stack.load(index, &theta, &vec![T::zero(); theta.len()]);
+            stack.load(index, &theta, &moments);
         }
         let ones = vec![T::one(); batch];
         let weights = vec![&ones[..]; width];
-        let size = StepSize {
-            learning_rate: training.learning_rate,
-            momentum: training.momentum,
-            weight_decay: training.weight_decay,
-            batch_size: training.batch_size,
-        };
+        let size = StepSize { index: 0, learning_rate: training.learning_rate };
         (0..10)
             .map(|_| {
                 let start = Instant::now();

@@ -12,6 +12,8 @@ pub struct TrainedRun<'a, T> {
     trainer: Trainer<'a, T>,
     states: Vec<State<T>>,
     checkpoints: Vec<Checkpoint<T>>,
+    /// The optimiser's state at each checkpoint.
+    moments: Vec<Vec<Vec<T>>>,
 }
 
 /// Steps at which a run of `steps` steps keeps its state: the first, the last, and every
@@ -42,6 +44,7 @@ impl<'a, T: Real> TrainedRun<'a, T> {
         let steps: Vec<usize> = states.iter().map(|state| state.step).collect();
         assert_eq!(steps, kept_steps(trainer.order().batches().len()), "states to be kept");
         let chosen = choose_checkpoints(&trainer, &states, checkpoints);
+        let moments = chosen.iter().map(|&index| states[index].moments.clone()).collect();
         let mut start = 0;
         let checkpoints = chosen
             .into_iter()
@@ -52,7 +55,7 @@ impl<'a, T: Real> TrainedRun<'a, T> {
                 Checkpoint { step: state.step, parameters: state.parameters.clone(), exposure }
             })
             .collect();
-        Self { trainer, states, checkpoints }
+        Self { trainer, states, checkpoints, moments }
     }
 
     /// The fixed part of the run.
@@ -76,10 +79,10 @@ impl<'a, T: Real> TrainedRun<'a, T> {
     }
 }
 
-/// `(1 / (B (1 - mu))) sum_t eta_t #{i in B_t}` over the steps of an interval.
+/// `(1 / B) sum_t eta_t #{i in B_t}` over the steps of an interval, times the optimiser's gain.
 fn exposure<T: Real>(trainer: &Trainer<'_, T>, steps: std::ops::Range<usize>) -> Vec<f64> {
     let (training, examples) = (trainer.training(), trainer.train().len());
-    let scale = 1.0 / (training.batch_size as f64 * (1.0 - training.momentum));
+    let scale = training.optimiser.gain() / training.batch_size as f64;
     let mut exposure = vec![0.0; examples];
     for step in steps {
         let learning_rate = training.learning_rate_at(step, examples);
@@ -137,6 +140,7 @@ struct KeptStep<T> {
     learning_rate: f64,
     before: Vec<T>,
     after: Vec<T>,
+    moments: Vec<Vec<T>>,
     captures: Captures<T>,
 }
 
@@ -151,6 +155,7 @@ impl<T: Real> Observer<T> for Keep<T> {
             learning_rate: step.learning_rate,
             before: step.before.to_vec(),
             after: step.after.to_vec(),
+            moments: step.moments.to_vec(),
             captures: step.captures.clone(),
         });
         Ok(())
@@ -178,6 +183,10 @@ impl<T: Real> Run<T> for TrainedRun<'_, T> {
         &self.checkpoints
     }
 
+    fn moments(&self) -> &[Vec<Vec<T>>] {
+        &self.moments
+    }
+
     fn replay(&self, observer: &mut dyn Observer<T>) -> Result<(), RunError> {
         (0..self.states.len() - 1).try_for_each(|segment| self.checked_segment(segment, observer))
     }
@@ -194,6 +203,7 @@ impl<T: Real> Run<T> for TrainedRun<'_, T> {
                     learning_rate: step.learning_rate,
                     before: &step.before,
                     after: &step.after,
+                    moments: &step.moments,
                     captures: &step.captures,
                 })?;
             }

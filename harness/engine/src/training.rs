@@ -1,7 +1,8 @@
 //! The one trainer: final parameters as a function of data weights, seed and hyper-parameters.
 
 use attribench_core::{
-    Examples, Model, Observer, Real, Recipe, RunError, Stack, Step, StepSize, stream,
+    Examples, Model, Observer, Optimiser, Real, Recipe, RunError, Stack, Step, StepSize,
+    UpdateRule, stream,
 };
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
@@ -22,13 +23,18 @@ pub enum Schedule {
     },
     /// `eta / 2 (1 + cos(pi t / T))`: from the full rate to almost none.
     Cosine,
+    /// From almost none in equal steps to the full rate in the first `warmup` epochs, and down a
+    /// half cosine in the others.
+    WarmupCosine {
+        /// Epochs until the full rate.
+        warmup: usize,
+    },
 }
 
-/// Hyper-parameters of a run of stochastic gradient descent with momentum.
+/// Hyper-parameters of a run.
 ///
-/// `v <- mu v + (1/B) sum_i w_i g_i + gamma theta; theta <- theta - eta_t v`, `v_0 = 0`. The
-/// divisor
-/// `B` is a constant: an example is dropped by giving it the weight 0, never by re-batching.
+/// The batch gradient is `(1/B) sum_i w_i g_i`. Its divisor `B` is a constant: an example is
+/// dropped by giving it the weight 0, never by re-batching.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Training {
@@ -38,12 +44,12 @@ pub struct Training {
     pub batch_size: usize,
     /// Learning rate `eta` at the start.
     pub learning_rate: f64,
-    /// Momentum `mu`.
+    /// How gradients move the parameters; plain descent where absent.
+    #[serde(default, rename = "optimizer")]
+    pub optimiser: Optimiser,
+    /// Longest batch gradient, over all parameters; longer ones are shortened to it.
     #[serde(default)]
-    pub momentum: f64,
-    /// Coupled weight decay `gamma`.
-    #[serde(default)]
-    pub weight_decay: f64,
+    pub clip_norm: Option<f64>,
     /// How the learning rate changes.
     #[serde(default)]
     pub schedule: Schedule,
@@ -70,7 +76,16 @@ impl Training {
             }
             Schedule::Cosine => {
                 let share = step as f64 / self.steps(examples) as f64;
-                self.learning_rate * 0.5 * (1.0 + (std::f64::consts::PI * share).cos())
+                self.learning_rate * half_cosine(share)
+            }
+            Schedule::WarmupCosine { warmup } => {
+                let (steps, rising) =
+                    (self.steps(examples), warmup * self.steps_per_epoch(examples));
+                if step < rising {
+                    return self.learning_rate * ((step + 1) as f64 / rising as f64);
+                }
+                let share = (step - rising) as f64 / (steps - rising) as f64;
+                self.learning_rate * half_cosine(share)
             }
         }
     }
@@ -80,21 +95,25 @@ impl Training {
         let steps = self.steps(examples);
         Recipe {
             steps,
-            batch_size: self.batch_size,
-            momentum: self.momentum,
-            weight_decay: self.weight_decay,
+            rule: self.rule(),
             total_learning_rate: (0..steps).map(|step| self.learning_rate_at(step, examples)).sum(),
         }
     }
 
-    fn step_size(&self, step: usize, examples: usize) -> StepSize {
-        StepSize {
-            learning_rate: self.learning_rate_at(step, examples),
-            momentum: self.momentum,
-            weight_decay: self.weight_decay,
-            batch_size: self.batch_size,
-        }
+    /// How gradients become steps.
+    pub fn rule(&self) -> UpdateRule {
+        let Self { optimiser, clip_norm, batch_size, .. } = *self;
+        UpdateRule { optimiser, clip_norm, batch_size }
     }
+
+    fn step_size(&self, step: usize, examples: usize) -> StepSize {
+        StepSize { index: step, learning_rate: self.learning_rate_at(step, examples) }
+    }
+}
+
+/// From 1 to 0 as `share` goes from 0 to 1.
+fn half_cosine(share: f64) -> f64 {
+    0.5 * (1.0 + (std::f64::consts::PI * share).cos())
 }
 
 /// Rows of every batch: each epoch a fresh shuffle from the stream `order` of the seed, cut in
@@ -132,15 +151,15 @@ pub struct Trainer<'a, T> {
     initial: Vec<T>,
 }
 
-/// Parameters and momentum after some number of steps.
+/// Parameters and the optimiser's state after some number of steps.
 #[derive(Clone, Debug, PartialEq)]
 pub struct State<T> {
     /// Steps taken.
     pub step: usize,
     /// Parameters, `p`.
     pub parameters: Vec<T>,
-    /// Momentum, `p`.
-    pub velocity: Vec<T>,
+    /// The velocity, or both moments of Adam, `p` each.
+    pub moments: Vec<Vec<T>>,
 }
 
 impl<'a, T: Real> Trainer<'a, T> {
@@ -188,8 +207,9 @@ impl<'a, T: Real> Trainer<'a, T> {
 
     /// State before the first step.
     pub fn start(&self) -> State<T> {
-        let velocity = vec![T::zero(); self.initial.len()];
-        State { step: 0, parameters: self.initial.clone(), velocity }
+        let zeros = vec![T::zero(); self.initial.len()];
+        let moments = vec![zeros; self.training.optimiser.moments()];
+        State { step: 0, parameters: self.initial.clone(), moments }
     }
 
     /// Final parameters for each list of data weights, `m` lists of `n` -> `m` vectors of `p`.
@@ -199,11 +219,11 @@ impl<'a, T: Real> Trainer<'a, T> {
     /// # Panics
     /// When a list does not have one weight an example.
     pub fn final_parameters(&self, weights: &[Vec<T>]) -> Vec<Vec<T>> {
-        let mut stack = self.model.stack(weights.len(), self.training.batch_size);
+        let mut stack = self.model.stack(weights.len(), &self.training.rule());
         let start = self.start();
         for (index, weights) in weights.iter().enumerate() {
             assert_eq!(weights.len(), self.train.len(), "one weight an example");
-            stack.load(index, &start.parameters, &start.velocity);
+            stack.load(index, &start.parameters, &start.moments);
         }
         let mut batch_weights = vec![Vec::new(); weights.len()];
         for (step, rows) in self.order.batches.iter().enumerate() {
@@ -246,6 +266,7 @@ impl<'a, T: Real> Trainer<'a, T> {
                 learning_rate,
                 before: &walk.before,
                 after: &walk.after,
+                moments: &walk.moments,
                 captures: &walk.stack.captures(),
             })?;
         }
@@ -254,8 +275,8 @@ impl<'a, T: Real> Trainer<'a, T> {
 
     /// Takes the steps `from.step..until` with all weights 1 and shows them to nobody.
     pub fn advance(&self, from: &State<T>, until: usize) -> State<T> {
-        let mut stack = self.model.stack(1, self.training.batch_size);
-        stack.load(0, &from.parameters, &from.velocity);
+        let mut stack = self.model.stack(1, &self.training.rule());
+        stack.load(0, &from.parameters, &from.moments);
         let ones = vec![T::one(); self.training.batch_size];
         for step in from.step..until {
             let rows = &self.order.batches[step];
@@ -264,7 +285,7 @@ impl<'a, T: Real> Trainer<'a, T> {
         }
         let mut state = State { step: until, ..from.clone() };
         stack.read_parameters(0, &mut state.parameters);
-        stack.read_velocity(0, &mut state.velocity);
+        stack.read_moments(0, &mut state.moments);
         state
     }
 }
@@ -275,14 +296,20 @@ struct Walk<'a, T> {
     stack: Box<dyn Stack<T>>,
     before: Vec<T>,
     after: Vec<T>,
+    /// State after the last step, for optimisers whose derivative depends on it.
+    moments: Vec<Vec<T>>,
 }
 
 impl<'a, T: Real> Walk<'a, T> {
     fn new(trainer: &'a Trainer<'a, T>, from: &State<T>) -> Self {
-        let mut stack = trainer.model.stack(1, trainer.training.batch_size);
-        stack.load(0, &from.parameters, &from.velocity);
+        let mut stack = trainer.model.stack(1, &trainer.training.rule());
+        stack.load(0, &from.parameters, &from.moments);
         let (before, after) = (from.parameters.clone(), from.parameters.clone());
-        Self { trainer, stack, before, after }
+        let moments = match trainer.training.optimiser {
+            Optimiser::Sgd(_) => Vec::new(),
+            Optimiser::AdamW(_) => from.moments.clone(),
+        };
+        Self { trainer, stack, before, after, moments }
     }
 
     fn advance(&mut self, step: usize, rows: &[usize], weights: &[T]) -> f64 {
@@ -290,18 +317,22 @@ impl<'a, T: Real> Walk<'a, T> {
         std::mem::swap(&mut self.before, &mut self.after);
         self.stack.step(self.trainer.train, rows, &[weights], size);
         self.stack.read_parameters(0, &mut self.after);
+        self.stack.read_moments(0, &mut self.moments);
         size.learning_rate
     }
 
     fn into_state(self, step: usize) -> State<T> {
-        let mut velocity = vec![T::zero(); self.after.len()];
-        self.stack.read_velocity(0, &mut velocity);
-        State { step, parameters: self.after, velocity }
+        let zeros = vec![T::zero(); self.after.len()];
+        let mut moments = vec![zeros; self.trainer.training.optimiser.moments()];
+        self.stack.read_moments(0, &mut moments);
+        State { step, parameters: self.after, moments }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use attribench_core::Optimiser;
+
     use super::{Order, Schedule, Training};
 
     fn training(schedule: Schedule) -> Training {
@@ -309,8 +340,8 @@ mod tests {
             epochs: 4,
             batch_size: 3,
             learning_rate: 0.8,
-            momentum: 0.0,
-            weight_decay: 0.0,
+            optimiser: Optimiser::default(),
+            clip_norm: None,
             schedule,
         }
     }
@@ -328,6 +359,11 @@ mod tests {
         // Half of the way the cosine is 0, so the rate is half.
         assert_eq!(cosine[0], 0.8);
         assert!((cosine[6] - 0.4).abs() < 1e-15);
+        // Three steps up, and of the nine others the first at the full rate; a third of the way
+        // down the cosine is 1/2, so the rate is three quarters.
+        let warm = rates(Schedule::WarmupCosine { warmup: 1 });
+        assert_eq!((warm[2], warm[3]), (0.8, 0.8));
+        assert!((warm[0] - 0.8 / 3.0).abs() < 1e-15 && (warm[6] - 0.6).abs() < 1e-15, "{warm:?}");
     }
 
     #[test]

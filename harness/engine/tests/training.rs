@@ -1,7 +1,10 @@
 //! A run is one function of seed and data weights, however it is asked: alone or beside others,
 //! watched or not, forwards or backwards, on one thread or on two.
 
-use attribench_core::{Examples, Model, Observer, Quantity, Queries, Run, RunError, Step, Utility};
+use attribench_core::{
+    AdamW, Examples, Model, Observer, Optimiser, Quantity, Queries, Run, RunError, Step, Utility,
+    WeightDecay,
+};
 use attribench_datasets::{
     Dataset, Ownership, Source, SplitOptions, Standardisation, Stratification, assign_owners, load,
     split,
@@ -25,8 +28,8 @@ const TRAINING: Training = Training {
     epochs: 6,
     batch_size: 7,
     learning_rate: 0.1,
-    momentum: 0.9,
-    weight_decay: 0.01,
+    optimiser: Optimiser::heavy_ball(0.9, 0.01),
+    clip_norm: None,
     schedule: Schedule::Cosine,
 };
 
@@ -114,6 +117,7 @@ struct Seen {
     learning_rate: u64,
     before: Vec<u64>,
     after: Vec<u64>,
+    moments: Vec<Vec<u64>>,
     captures: Vec<[Vec<u64>; 2]>,
 }
 
@@ -130,6 +134,7 @@ impl Observer<f64> for Recorder {
             learning_rate: step.learning_rate.to_bits(),
             before: bits(step.before),
             after: bits(step.after),
+            moments: step.moments.iter().map(bits).collect(),
             captures: layers
                 .map(|layer| {
                     let inputs = layer.inputs.values().expect("dense layers read numbers");
@@ -176,7 +181,7 @@ fn a_watched_run_is_the_run() {
 
     assert_eq!(bits(&straight.parameters), bits(&weighted));
     assert_eq!(bits(&watched.parameters), bits(&weighted));
-    assert_eq!(bits(&watched.velocity), bits(&straight.velocity));
+    assert_eq!(bits(&watched.moments[0]), bits(&straight.moments[0]));
     assert_eq!((watched.step, straight.step), (steps, steps));
 
     let seen = recorder.0;
@@ -220,7 +225,7 @@ fn a_state_that_was_changed_is_noticed() {
     let setting = Setting::new();
     let kept = kept_steps(setting.steps());
     let changes: [fn(&mut State<f64>); 2] =
-        [|state| state.parameters[5] += 1e-9, |state| state.velocity[5] += 1e-9];
+        [|state| state.parameters[5] += 1e-9, |state| state.moments[0][5] += 1e-9];
     for change in changes {
         let trainer = setting.trainer();
         let mut states = train_states(&trainer);
@@ -234,6 +239,40 @@ fn a_state_that_was_changed_is_noticed() {
             }
         }
     }
+}
+
+#[test]
+fn a_run_of_adam_with_clipping_replays_both_ways_and_shows_its_moments() {
+    let setting = Setting::new();
+    let adam = AdamW { weight_decay: WeightDecay::Decoupled(0.01), ..AdamW::default() };
+    let training = Training {
+        learning_rate: 0.02,
+        optimiser: Optimiser::AdamW(adam),
+        clip_norm: Some(0.5),
+        ..TRAINING
+    };
+    let trainer = Trainer::new(&setting.network, &setting.examples, &training, SEED);
+    let straight = trainer.advance(&trainer.start(), setting.steps());
+    let run = TrainedRun::new(trainer.clone(), train_states(&trainer), 3);
+    assert_eq!(run.states().last(), Some(&straight));
+    let forwards = replayed(&run, false).unwrap();
+    let mut backwards = replayed(&run, true).unwrap();
+    backwards.reverse();
+    assert!(forwards == backwards, "the replay backwards differs");
+    assert_eq!(
+        forwards[setting.steps() - 1].moments,
+        straight.moments.iter().map(bits).collect::<Vec<_>>()
+    );
+    for (checkpoint, moments) in run.checkpoints().iter().zip(run.moments()) {
+        let state = trainer.advance(&trainer.start(), checkpoint.step);
+        assert_eq!((&state.parameters, &state.moments), (&checkpoint.parameters, moments));
+    }
+
+    // A moment that was changed does not lead to the next state.
+    let mut states = train_states(&trainer);
+    states[2].moments[1][5] *= 1.0 + 1e-9;
+    let run = TrainedRun::new(trainer, states, 1);
+    assert!(matches!(replayed(&run, true), Err(RunError::ReplayDiffers { .. })));
 }
 
 /// The update as it is written down, one gradient at a time, over batches from which some rows
@@ -253,7 +292,7 @@ fn by_hand(setting: &Setting, left_out: &[usize]) -> Vec<f64> {
         }
         let learning_rate = TRAINING.learning_rate_at(step, setting.examples.len());
         for ((theta, velocity), mean) in theta.iter_mut().zip(&mut velocity).zip(mean) {
-            *velocity = TRAINING.momentum * *velocity + mean + TRAINING.weight_decay * *theta;
+            *velocity = 0.9 * *velocity + mean + 0.01 * *theta;
             *theta -= learning_rate * *velocity;
         }
     }

@@ -4,7 +4,9 @@
 
 use std::{hint::black_box, time::Duration};
 
-use attribench_core::{Curvature, Examples, Labels, Model, Quantity, StepSize, stream};
+use attribench_core::{
+    Curvature, Examples, Labels, Model, Optimiser, Quantity, StepSize, UpdateRule, stream,
+};
 use attribench_models::{Activation, Network};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use mimalloc::MiMalloc;
@@ -34,18 +36,19 @@ fn examples(inputs: usize, classes: u32, rows: usize) -> Examples<f32> {
 
 fn step(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("step");
-    let size =
-        StepSize { learning_rate: 0.05, momentum: 0.9, weight_decay: 1e-3, batch_size: BATCH };
+    let optimiser = Optimiser::heavy_ball(0.9, 1e-3);
+    let rule = UpdateRule { optimiser, clip_norm: None, batch_size: BATCH };
+    let size = StepSize { index: 0, learning_rate: 0.05 };
     for (name, widths) in MODELS {
         let network = Network::dense(widths, Activation::Tanh);
         let train = examples(widths[0], widths[widths.len() - 1] as u32, TRAIN_ROWS);
         let mut stack_widths = vec![1, <Network as Model<f32>>::stack_width(&network)];
         stack_widths.dedup();
         for width in stack_widths {
-            let mut stack = <Network as Model<f32>>::stack(&network, width, BATCH);
+            let mut stack = <Network as Model<f32>>::stack(&network, width, &rule);
             let theta: Vec<f32> = network.initial_parameters(1);
             for index in 0..width {
-                stack.load(index, &theta, &vec![0.0; theta.len()]);
+                stack.load(index, &theta, &[vec![0.0; theta.len()]]);
             }
             let weights = [1.0; BATCH];
             let lists = vec![&weights[..]; width];

@@ -8,7 +8,9 @@
 
 use std::time::Instant;
 
-use attribench_core::{Examples, Labels, Model, StepSize, math::matmul, stream};
+use attribench_core::{
+    Examples, Labels, Model, Optimiser, StepSize, UpdateRule, math::matmul, stream,
+};
 use attribench_models::{Activation, Network};
 use mimalloc::MiMalloc;
 use ndarray::Array2;
@@ -22,8 +24,9 @@ const TRAIN_ROWS: usize = 1_000;
 const BATCH: usize = 50;
 const STEPS: usize = 50;
 const REPEATS: usize = 40;
-const SIZE: StepSize =
-    StepSize { learning_rate: 0.05, momentum: 0.9, weight_decay: 1e-3, batch_size: BATCH };
+const RULE: UpdateRule =
+    UpdateRule { optimiser: Optimiser::heavy_ball(0.9, 1e-3), clip_norm: None, batch_size: BATCH };
+const SIZE: StepSize = StepSize { index: 0, learning_rate: 0.05 };
 
 /// Least and median milliseconds of many short runs of `work`: on a busy machine the least of them
 /// is what the code costs.
@@ -52,10 +55,10 @@ fn random_examples(inputs: usize, classes: u32) -> Examples<f32> {
 fn step_time(widths: &[usize], width: usize, is_half: bool) -> (f64, f64) {
     let network = Network::dense(widths, Activation::Tanh);
     let examples = random_examples(widths[0], widths[widths.len() - 1] as u32);
-    let mut stack = <Network as Model<f32>>::stack(&network, width, BATCH);
+    let mut stack = <Network as Model<f32>>::stack(&network, width, &RULE);
     for index in 0..width {
         let theta: Vec<f32> = network.initial_parameters(index as u64);
-        stack.load(index, &theta, &vec![0.0; theta.len()]);
+        stack.load(index, &theta, &[vec![0.0; theta.len()]]);
     }
     let mut numbers = stream(2, "throughput", width as u64);
     let weights: Vec<Vec<f32>> = (0..width)

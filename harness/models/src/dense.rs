@@ -108,11 +108,31 @@ impl<T: Real> Dense<T> for Plain<'_, T> {
 pub(crate) struct Stacked<'a, T> {
     pub models: usize,
     pub parameters: &'a mut [T],
-    /// Momenta, which take the place of gradients.
-    pub velocity: &'a mut [T],
-    pub descent: Descent<T>,
+    pub gradients: Gradients<'a, T>,
     /// Room for the transposed weight of a layer.
     pub transposed: &'a mut Vec<T>,
+}
+
+/// What becomes of the gradients of a stack, which lie as its parameters do.
+pub(crate) enum Gradients<'a, T> {
+    /// They move velocity and parameters as they appear.
+    Descend(Descent<T>, &'a mut [T]),
+    /// They are added up here.
+    Sum(&'a mut [T]),
+}
+
+impl<T: Real> Stacked<'_, T> {
+    /// Hands the gradient `factors`, of the shape of the parameters from `start` on, to its use.
+    fn use_gradient(&mut self, factors: Factors<'_, T>, start: usize) {
+        let stride = factors.shape.2;
+        match &mut self.gradients {
+            Gradients::Descend(descent, velocity) => {
+                let parameters = &mut self.parameters[start..];
+                descend_product(factors, &mut velocity[start..], parameters, stride, *descent);
+            }
+            Gradients::Sum(sum) => add_product(factors, &mut sum[start..], stride),
+        }
+    }
 }
 
 /// Where `(layer, model, input, output)` lies in the parameters of a stack of `models`.
@@ -184,14 +204,11 @@ impl<T: Real> Dense<T> for Stacked<'_, T> {
         }
     }
 
-    /// Takes the step of descent as the gradient appears.
     fn gradient(&mut self, layer: &Layer, is_first: bool, input: &[T], delta: &[T]) {
         let (models, inputs, outputs) = (self.models, layer.inputs, layer.outputs);
         let all = outputs * models;
         let rows = delta.len() / all;
-        let weights = layer.weight_offset * models..layer.bias_offset * models;
-        let (velocity, parameters) =
-            (&mut self.velocity[weights.clone()], &mut self.parameters[weights]);
+        let weights = layer.weight_offset * models;
         // All models are one product with the input that they share, or one product each.
         let products = if is_first { 1 } else { models };
         let columns = all / products;
@@ -204,12 +221,9 @@ impl<T: Real> Dense<T> for Stacked<'_, T> {
                 right: delta.get(model * columns..).unwrap_or_default(),
                 right_stride: all,
             };
-            let own = model * inputs * columns;
-            let (velocity, parameters) = (&mut velocity[own..], &mut parameters[own..]);
-            descend_product(factors, velocity, parameters, columns, self.descent);
+            self.use_gradient(factors, weights + model * inputs * columns);
         }
         // The bias is a weight whose input is always 1.
-        let biases = layer.bias_offset * models..layer.bias_offset * models + all;
         let ones = vec![T::one(); rows];
         let factors = Factors {
             shape: (1, rows, all),
@@ -218,9 +232,7 @@ impl<T: Real> Dense<T> for Stacked<'_, T> {
             right: delta,
             right_stride: all,
         };
-        let (velocity, parameters) =
-            (&mut self.velocity[biases.clone()], &mut self.parameters[biases]);
-        descend_product(factors, velocity, parameters, all, self.descent);
+        self.use_gradient(factors, layer.bias_offset * models);
     }
 }
 

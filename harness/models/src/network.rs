@@ -10,7 +10,7 @@
 
 use attribench_core::{
     Captures, Curvature, Examples, Inputs, Labels, LayerCapture, Layout, Model, Quantity, Real,
-    Stack, Utility, stream,
+    Stack, UpdateRule, Utility, stream,
 };
 use ndarray::{Array2, ArrayView2, s};
 use rand::RngExt;
@@ -266,8 +266,8 @@ impl<T: Real> Model<T> for Network {
         products
     }
 
-    fn stack(&self, width: usize, batch: usize) -> Box<dyn Stack<T>> {
-        Box::new(NetworkStack::new(self.clone(), width, batch))
+    fn stack(&self, width: usize, rule: &UpdateRule) -> Box<dyn Stack<T>> {
+        Box::new(NetworkStack::new(self.clone(), width, *rule))
     }
 
     fn stack_width(&self) -> usize {

@@ -1,24 +1,31 @@
 //! Training steps of several models at once, in buffers that are used again.
 
 use attribench_core::{
-    Captures, Examples, Inputs, Labels, Model, Quantity, Real, Stack, StepSize, math::Descent,
+    Captures, Examples, Inputs, Labels, Model, Quantity, Real, Stack, StepSize, UpdateRule,
+    math::{self, Descent},
 };
 
 use crate::{
     Network,
-    dense::{Stacked, stacked_weight},
+    dense::{Gradients, Stacked, stacked_weight},
     loss,
     network::captures_of,
     tape::Tape,
 };
 
-/// See [`Stack`]. Parameters and momenta lie as [`Stacked`] wants them.
+/// See [`Stack`]. Parameters, moments and gradients lie as [`Stacked`] wants them.
+///
+/// Momentum with coupled decay takes its step as the gradient appears; the other rules compute the
+/// whole gradient first.
 pub(crate) struct NetworkStack<T> {
     network: Network,
+    rule: UpdateRule,
     width: usize,
     tape: Tape<T>,
     parameters: Vec<T>,
-    velocity: Vec<T>,
+    moments: Vec<Vec<T>>,
+    /// Sum of gradients, where the rule needs it as a whole.
+    gradient: Vec<T>,
     /// Positions of the step's rows that some model gives a weight, and how many rows there were.
     present: Vec<usize>,
     rows: usize,
@@ -29,16 +36,19 @@ pub(crate) struct NetworkStack<T> {
 }
 
 impl<T: Real> NetworkStack<T> {
-    pub(crate) fn new(network: Network, width: usize, batch: usize) -> Self {
+    pub(crate) fn new(network: Network, width: usize, rule: UpdateRule) -> Self {
         let layout = <Network as Model<T>>::layout(&network);
+        let batch = rule.batch_size;
         let tape = Tape::new(network.ops(), layout, width, batch);
-        let length = layout.parameters() * width;
-        let zeros = vec![T::zero(); length];
+        let zeros = vec![T::zero(); layout.parameters() * width];
+        let has_gradient = rule.heavy_ball().is_none();
         Self {
             tape,
             network,
+            rule,
             width,
-            velocity: zeros.clone(),
+            moments: vec![zeros.clone(); rule.optimiser.moments()],
+            gradient: if has_gradient { zeros.clone() } else { Vec::new() },
             parameters: zeros,
             present: Vec::with_capacity(batch),
             rows: 0,
@@ -71,6 +81,38 @@ impl<T: Real> NetworkStack<T> {
             }
             let biases = layer.bias_offset * models + index * outputs;
             copy(layer.bias_offset, biases, 1, outputs);
+        }
+    }
+
+    /// Clips the gradients and takes the step on all entries at once.
+    fn update(&mut self, size: StepSize) {
+        if self.rule.clip_norm.is_some() {
+            (0..self.width).for_each(|index| self.clip(index));
+        }
+        self.rule.update(size, &self.gradient, &mut self.moments, &mut self.parameters);
+    }
+
+    /// Shortens the gradient of model `index`. Squares are summed row by row of the weights as they
+    /// lie, so that the sum does not depend on the other models.
+    fn clip(&mut self, index: usize) {
+        let mut rows = Vec::new();
+        for layer in <Network as Model<T>>::layout(&self.network).layers() {
+            let place = |input| stacked_weight(layer, (self.width, index), (input, 0));
+            rows.extend((0..layer.inputs).map(|input| (place(input), layer.outputs)));
+            rows.push((layer.bias_offset * self.width + index * layer.outputs, layer.outputs));
+        }
+        let square: f64 = rows
+            .iter()
+            .map(|&(start, length)| {
+                let row = &self.gradient[start..start + length];
+                math::dot(row, row)
+            })
+            .sum();
+        let factor = T::from_f64(self.rule.clip_factor(square));
+        for (start, length) in rows {
+            for value in &mut self.gradient[start..start + length] {
+                *value *= factor;
+            }
         }
     }
 
@@ -114,13 +156,17 @@ impl<T: Real> Stack<T> for NetworkStack<T> {
         self.width
     }
 
-    fn load(&mut self, index: usize, theta: &[T], velocity: &[T]) {
+    fn load(&mut self, index: usize, theta: &[T], moments: &[Vec<T>]) {
+        assert_eq!(moments.len(), self.moments.len(), "vectors of the optimiser's state");
         let mut runs = Vec::new();
         self.for_each_run(index, |from, to, stride, length| runs.push((from, to, stride, length)));
-        for (from, to, stride, length) in runs {
-            for offset in 0..length {
-                self.parameters[to + offset * stride] = theta[from + offset];
-                self.velocity[to + offset * stride] = velocity[from + offset];
+        let stacked = [&mut self.parameters].into_iter().chain(&mut self.moments);
+        let flat = [theta].into_iter().chain(moments.iter().map(Vec::as_slice));
+        for (stacked, flat) in stacked.zip(flat) {
+            for &(from, to, stride, length) in &runs {
+                for offset in 0..length {
+                    stacked[to + offset * stride] = flat[from + offset];
+                }
             }
         }
     }
@@ -129,8 +175,10 @@ impl<T: Real> Stack<T> for NetworkStack<T> {
         self.read(index, &self.parameters, theta);
     }
 
-    fn read_velocity(&self, index: usize, velocity: &mut [T]) {
-        self.read(index, &self.velocity, velocity);
+    fn read_moments(&self, index: usize, moments: &mut [Vec<T>]) {
+        for (stacked, flat) in self.moments.iter().zip(moments) {
+            self.read(index, stacked, flat);
+        }
     }
 
     fn step(&mut self, train: &Examples<T>, rows: &[usize], weights: &[&[T]], size: StepSize) {
@@ -142,23 +190,35 @@ impl<T: Real> Stack<T> for NetworkStack<T> {
         self.weights.clear();
         self.weights.extend(self.present.iter().map(|&position| weights[0][position]));
         self.gather(train, rows);
+        let layout = <Network as Model<T>>::layout(&self.network);
+        let gradients = match self.rule.heavy_ball() {
+            Some(ball) => Gradients::Descend(
+                Descent {
+                    momentum: T::from_f64(ball.momentum),
+                    scale: T::from_f64(1.0 / self.rule.batch_size as f64),
+                    weight_decay: T::from_f64(ball.weight_decay),
+                    learning_rate: T::from_f64(size.learning_rate),
+                },
+                &mut self.moments[0],
+            ),
+            None => {
+                self.gradient.fill(T::zero());
+                Gradients::Sum(&mut self.gradient)
+            }
+        };
         let mut dense = Stacked {
             models: self.width,
             parameters: &mut self.parameters,
-            velocity: &mut self.velocity,
-            descent: Descent {
-                momentum: T::from_f64(size.momentum),
-                scale: T::from_f64(1.0 / size.batch_size as f64),
-                weight_decay: T::from_f64(size.weight_decay),
-                learning_rate: T::from_f64(size.learning_rate),
-            },
+            gradients,
             transposed: &mut self.transposed,
         };
-        let layout = <Network as Model<T>>::layout(&self.network);
         self.tape.forward(self.network.ops(), layout, &dense);
         let (tape, labels) = (&mut self.tape, train.labels());
         weigh_output_gradients(tape, labels, rows, &self.present, weights);
         self.tape.backward(self.network.ops(), layout, &mut dense);
+        if self.rule.heavy_ball().is_none() {
+            self.update(size);
+        }
     }
 
     fn captures(&self) -> Captures<T> {

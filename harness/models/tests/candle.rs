@@ -2,7 +2,8 @@
 //! updates rebuilt from its plain operators.
 
 use attribench_core::{
-    Captures, Examples, Labels, Layout, Model, Quantity, Real, StepSize, stream,
+    Captures, Examples, HeavyBall, Labels, Layout, Model, Optimiser, Quantity, Real, StepSize,
+    UpdateRule, stream,
 };
 use attribench_models::{Activation, Network};
 use candle_core::{D, Device, Result, Tensor, Var, WithDType};
@@ -207,6 +208,7 @@ fn train_oracle(
     batches: &[Vec<usize>],
     weights: &[f64],
     size: StepSize,
+    (rule, ball): (UpdateRule, HeavyBall),
 ) -> Result<Vec<f64>> {
     let mut velocities =
         oracle.variables().map(|v| v.zeros_like()).collect::<Result<Vec<Tensor>>>()?;
@@ -217,9 +219,9 @@ fn train_oracle(
         let gradients = (oracle.losses(&batch)? * chosen)?.sum_all()?.backward()?;
         for (variable, velocity) in oracle.variables().zip(&mut velocities) {
             let gradient = gradients.get(variable).expect("every variable is used");
-            let mean = (gradient / size.batch_size as f64)?;
-            let decay = (variable.as_tensor() * size.weight_decay)?;
-            *velocity = (((&*velocity * size.momentum)? + mean)? + decay)?.detach();
+            let mean = (gradient / rule.batch_size as f64)?;
+            let decay = (variable.as_tensor() * ball.weight_decay)?;
+            *velocity = (((&*velocity * ball.momentum)? + mean)? + decay)?.detach();
             variable.set(&(variable.as_tensor() - (&*velocity * size.learning_rate)?)?)?;
         }
     }
@@ -233,14 +235,17 @@ fn train_oracle(
 #[test]
 fn fifty_steps_of_momentum_and_decay_agree() -> Result<()> {
     const TRAIN_ROWS: usize = 60;
-    let size = StepSize { learning_rate: 0.2, momentum: 0.9, weight_decay: 1e-2, batch_size: 10 };
+    let size = StepSize { index: 0, learning_rate: 0.2 };
+    let ball = HeavyBall { momentum: 0.9, weight_decay: 1e-2 };
+    let optimiser = Optimiser::heavy_ball(ball.momentum, ball.weight_decay);
+    let rule = UpdateRule { optimiser, clip_norm: None, batch_size: 10 };
     for (widths, activation) in NETWORKS {
         let network = Network::dense(widths, activation);
         let layout = <Network as Model<f64>>::layout(&network);
         let train = examples::<f64>(widths, TRAIN_ROWS);
         let mut draws = stream(4, "batches", 0);
         let batches: Vec<Vec<usize>> = (0..50)
-            .map(|_| (0..size.batch_size).map(|_| draws.random_range(0..TRAIN_ROWS)).collect())
+            .map(|_| (0..rule.batch_size).map(|_| draws.random_range(0..TRAIN_ROWS)).collect())
             .collect();
         // Two models from different starts: one on everything, one without every third example.
         let weights: [Vec<f64>; 2] = [
@@ -249,9 +254,9 @@ fn fifty_steps_of_momentum_and_decay_agree() -> Result<()> {
         ];
         let starts: [Vec<f64>; 2] = [network.initial_parameters(1), network.initial_parameters(2)];
 
-        let mut stack = <Network as Model<f64>>::stack(&network, 2, size.batch_size);
+        let mut stack = <Network as Model<f64>>::stack(&network, 2, &rule);
         for (index, start) in starts.iter().enumerate() {
-            stack.load(index, start, &vec![0.0; start.len()]);
+            stack.load(index, start, &[vec![0.0; start.len()]]);
         }
         for rows in &batches {
             let lists = weights.clone().map(|w| rows.iter().map(|&r| w[r]).collect::<Vec<_>>());
@@ -259,7 +264,7 @@ fn fifty_steps_of_momentum_and_decay_agree() -> Result<()> {
         }
         for (index, (start, weights)) in starts.iter().zip(&weights).enumerate() {
             let oracle = Oracle::new(layout, activation, start)?;
-            let expected = train_oracle(&oracle, &train, &batches, weights, size)?;
+            let expected = train_oracle(&oracle, &train, &batches, weights, size, (rule, ball))?;
             let mut found = vec![0.0; start.len()];
             stack.read_parameters(index, &mut found);
             assert_close(&found, &expected, 1e-10, &format!("model {index} of {widths:?}"));

@@ -2,7 +2,8 @@
 //! other, in double precision.
 
 use attribench_core::{
-    Curvature, Examples, Labels, LayerCapture, Model, Quantity, StepSize, Utility,
+    Curvature, Examples, Labels, LayerCapture, Model, Optimiser, Quantity, StepSize, UpdateRule,
+    Utility,
 };
 use attribench_models::{Activation, Network};
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, s};
@@ -211,16 +212,14 @@ proptest! {
     #[test]
     fn stacked_steps_are_momentum_descent(case in cases(), steps in 1usize..5) {
         let (n, p, models) = (case.examples.len(), case.theta.len(), 3);
-        let size = StepSize {
-            learning_rate: 0.3, momentum: 0.8, weight_decay: 0.05, batch_size: n + 1,
-        };
+        let (rule, size) = (momentum(0.8, 0.05, n + 1), step_size(0.3));
         // Row 0 twice: an index that occurs twice counts twice.
         let rows: Vec<usize> = [0].into_iter().chain(0..n).collect();
         let weights: Vec<Vec<f64>> =
             (0..models).map(|m| numbers(m, n + 1).iter().map(|w| w.max(0.0)).collect()).collect();
-        let mut stack = case.network.stack(models as usize, n + 1);
+        let mut stack = case.network.stack(models as usize, &rule);
         for model in 0..models as usize {
-            stack.load(model, &case.theta, &vec![0.0; p]);
+            stack.load(model, &case.theta, &[vec![0.0; p]]);
         }
         let lists: Vec<&[f64]> = weights.iter().map(|w| &w[..]).collect();
         for _ in 0..steps {
@@ -240,10 +239,20 @@ proptest! {
             let mut found = vec![0.0; p];
             stack.read_parameters(model, &mut found);
             assert_close(&found, &theta, "parameters");
-            stack.read_velocity(model, &mut found);
-            assert_close(&found, &v, "velocity");
+            let mut moments = [found];
+            stack.read_moments(model, &mut moments);
+            assert_close(&moments[0], &v, "velocity");
         }
     }
+}
+
+fn momentum(momentum: f64, weight_decay: f64, batch_size: usize) -> UpdateRule {
+    let optimiser = Optimiser::heavy_ball(momentum, weight_decay);
+    UpdateRule { optimiser, clip_norm: None, batch_size }
+}
+
+fn step_size(learning_rate: f64) -> StepSize {
+    StepSize { index: 0, learning_rate }
 }
 
 #[test]
@@ -253,11 +262,11 @@ fn a_row_without_weight_is_never_read() {
     garbage.slice_mut(s![2, ..]).fill(1e30);
     let Labels::Classes(labels) = case.examples.labels().clone() else { unreachable!() };
     let spoiled = Examples::new(garbage, Labels::Classes(labels));
-    let size = StepSize { learning_rate: 0.1, momentum: 0.9, weight_decay: 0.0, batch_size: 6 };
+    let (rule, size) = (momentum(0.9, 0.0, 6), step_size(0.1));
     let rows: Vec<usize> = (0..6).collect();
     let train = |examples: &Examples<f64>| {
-        let mut stack = case.network.stack(1, 6);
-        stack.load(0, &case.theta, &vec![0.0; case.theta.len()]);
+        let mut stack = case.network.stack(1, &rule);
+        stack.load(0, &case.theta, &[vec![0.0; case.theta.len()]]);
         let mut weights = [1.0; 6];
         weights[2] = 0.0;
         for _ in 0..10 {
@@ -276,9 +285,9 @@ fn a_row_without_weight_is_never_read() {
 #[test]
 fn captures_of_a_step_are_those_of_the_model() {
     let case = case(&[4, 6, 3], Activation::Gelu, 9, 5);
-    let size = StepSize { learning_rate: 0.0, momentum: 0.0, weight_decay: 0.0, batch_size: 5 };
-    let mut stack = case.network.stack(1, 5);
-    stack.load(0, &case.theta, &vec![0.0; case.theta.len()]);
+    let (rule, size) = (momentum(0.0, 0.0, 5), step_size(0.0));
+    let mut stack = case.network.stack(1, &rule);
+    stack.load(0, &case.theta, &[vec![0.0; case.theta.len()]]);
     stack.step(&case.examples, &[0, 1, 2, 3, 4], &[&[1.0, 0.5, 2.0, 1.0, 1.0]], size);
     let expected = case.network.captures(&case.theta, &case.examples, Quantity::Loss);
     for (found, expected) in stack.captures().layers.iter().zip(&expected.layers) {

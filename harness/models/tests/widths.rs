@@ -1,6 +1,8 @@
 //! What a run computes does not depend, to the bit, on the runs that it is stepped with.
 
-use attribench_core::{Examples, Labels, Model, Real, StepSize, stream};
+use attribench_core::{
+    AdamW, Examples, Labels, Model, Optimiser, Real, Sgd, StepSize, UpdateRule, WeightDecay, stream,
+};
 use attribench_models::{Activation, Network};
 use ndarray::Array2;
 use rand::RngExt;
@@ -8,8 +10,16 @@ use rand::RngExt;
 const TRAIN_ROWS: usize = 200;
 const BATCH: usize = 50;
 const STEPS: usize = 12;
-const SIZE: StepSize =
-    StepSize { learning_rate: 0.1, momentum: 0.9, weight_decay: 1e-3, batch_size: BATCH };
+
+/// Momentum, which steps as gradients appear, and rules that need the whole gradient: clipped for
+/// some models and not for others, and Adam.
+fn rules() -> [UpdateRule; 3] {
+    let ball = Optimiser::heavy_ball(0.9, 1e-3);
+    let nesterov = Sgd { momentum: 0.9, nesterov: true, ..Sgd::default() };
+    let adam = AdamW { weight_decay: WeightDecay::Decoupled(0.01), ..AdamW::default() };
+    [(ball, None), (Optimiser::Sgd(nesterov), Some(0.5)), (Optimiser::AdamW(adam), Some(0.3))]
+        .map(|(optimiser, clip_norm)| UpdateRule { optimiser, clip_norm, batch_size: BATCH })
+}
 
 /// The shapes of the experiments, and one whose widths no vector length divides.
 const NETWORKS: [&[usize]; 4] = [&[784, 128, 64, 10], &[64, 16, 10], &[784, 10], &[13, 7, 3]];
@@ -30,50 +40,56 @@ fn half_weights<T: Real>(models: usize) -> Vec<Vec<T>> {
     (0..models).map(|_| (0..TRAIN_ROWS).map(|_| weight()).collect()).collect()
 }
 
-/// Parameters and momenta after training model `i` from seed `i` on `weights[i]`, side by side.
+/// Parameters and moments after training model `i` from seed `i` on `weights[i]`, side by side.
 fn train<T: Real>(
     network: &Network,
     train: &Examples<T>,
+    rule: &UpdateRule,
     models: &[usize],
     weights: &[Vec<T>],
-) -> Vec<(Vec<T>, Vec<T>)> {
-    let mut stack = <Network as Model<T>>::stack(network, models.len(), BATCH);
+) -> Vec<(Vec<T>, Vec<Vec<T>>)> {
+    let mut stack = <Network as Model<T>>::stack(network, models.len(), rule);
     let p = <Network as Model<T>>::layout(network).parameters();
     for (index, &model) in models.iter().enumerate() {
         let start: Vec<T> = network.initial_parameters(model as u64);
-        stack.load(index, &start, &vec![T::zero(); p]);
+        stack.load(index, &start, &vec![vec![T::zero(); p]; rule.optimiser.moments()]);
     }
     let mut draws = stream(7, "widths", 0);
-    for _ in 0..STEPS {
+    for index in 0..STEPS {
         let rows: Vec<usize> = (0..BATCH).map(|_| draws.random_range(0..TRAIN_ROWS)).collect();
         let chosen: Vec<Vec<T>> = models
             .iter()
             .map(|&model| rows.iter().map(|&row| weights[model][row]).collect())
             .collect();
         let lists: Vec<&[T]> = chosen.iter().map(Vec::as_slice).collect();
-        stack.step(train, &rows, &lists, SIZE);
+        stack.step(train, &rows, &lists, StepSize { index, learning_rate: learning_rate(rule) });
     }
     (0..models.len())
         .map(|index| {
-            let mut read = (vec![T::zero(); p], vec![T::zero(); p]);
+            let zeros = vec![T::zero(); p];
+            let mut read = (zeros.clone(), vec![zeros; rule.optimiser.moments()]);
             stack.read_parameters(index, &mut read.0);
-            stack.read_velocity(index, &mut read.1);
+            stack.read_moments(index, &mut read.1);
             read
         })
         .collect()
 }
 
+fn learning_rate(rule: &UpdateRule) -> f64 {
+    if let Optimiser::AdamW(_) = rule.optimiser { 0.01 } else { 0.1 }
+}
+
 fn is_the_same_alone_and_together<T: Real>() {
     const MODELS: usize = 5;
-    for widths in NETWORKS {
+    for (rule, widths) in rules().iter().flat_map(|rule| NETWORKS.map(|widths| (rule, widths))) {
         let network = Network::dense(widths, Activation::Tanh);
         let data = examples::<T>(widths[0], widths[widths.len() - 1]);
         let weights = half_weights::<T>(MODELS);
         let everyone: Vec<usize> = (0..MODELS).collect();
-        let together = train(&network, &data, &everyone, &weights);
-        let pair = train(&network, &data, &[1, 3], &weights);
+        let together = train(&network, &data, rule, &everyone, &weights);
+        let pair = train(&network, &data, rule, &[1, 3], &weights);
         for model in everyone {
-            let alone = &train(&network, &data, &[model], &weights)[0];
+            let alone = &train(&network, &data, rule, &[model], &weights)[0];
             assert_eq!(alone, &together[model], "model {model} of {widths:?} in {}", T::NAME);
         }
         assert_eq!(pair[0], together[1], "a pair of {widths:?} in {}", T::NAME);
@@ -94,12 +110,12 @@ fn a_model_is_the_same_alone_and_in_a_stack_in_double_precision() {
 /// Rows without weight are left out of a single model's products, and stand in them with weight 0
 /// where another model of the stack uses them.
 fn is_the_same_without_and_with_rows_of_weight_zero<T: Real>() {
-    for widths in NETWORKS {
+    for (rule, widths) in rules().iter().flat_map(|rule| NETWORKS.map(|widths| (rule, widths))) {
         let network = Network::dense(widths, Activation::Gelu);
         let data = examples::<T>(widths[0], widths[widths.len() - 1]);
         let half = half_weights::<T>(1).remove(0);
-        let left_out = train(&network, &data, &[0], std::slice::from_ref(&half));
-        let stands = train(&network, &data, &[0, 1], &[half, vec![T::one(); TRAIN_ROWS]]);
+        let left_out = train(&network, &data, rule, &[0], std::slice::from_ref(&half));
+        let stands = train(&network, &data, rule, &[0, 1], &[half, vec![T::one(); TRAIN_ROWS]]);
         assert_eq!(left_out[0], stands[0], "{widths:?} in {}", T::NAME);
         assert_ne!(left_out[0], stands[1], "{widths:?} in {}", T::NAME);
     }

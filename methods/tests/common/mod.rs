@@ -2,7 +2,8 @@
 
 use attribench_core::{
     Checkpoint, Curvature, Examples, FitReal, Labels, Meter, Method, MethodEntry, MethodError,
-    Model, Observer, Quantity, Queries, Real, Recipe, Run, RunError, Scores, Step, Utility, stream,
+    Model, Observer, Optimiser, Quantity, Queries, Real, Recipe, Run, RunError, Scores, Step,
+    UpdateRule, Utility, stream,
 };
 use attribench_models::{Activation, Network};
 use ndarray::{Array2, ArrayView2, s};
@@ -18,16 +19,16 @@ pub struct StoredStep<T> {
     pub learning_rate: f64,
     pub before: Vec<T>,
     pub after: Vec<T>,
+    /// The optimiser's state after the step.
+    pub moments: Vec<Vec<T>>,
 }
 
 /// What a run does apart from its data.
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub batches: Vec<Vec<usize>>,
-    pub batch_size: usize,
     pub learning_rate: f64,
-    pub momentum: f64,
-    pub weight_decay: f64,
+    pub rule: UpdateRule,
     /// Steps that one checkpoint stands for.
     pub interval: usize,
 }
@@ -40,59 +41,112 @@ pub struct TestRun<T> {
     pub recipe: Recipe,
     pub steps: Vec<StoredStep<T>>,
     pub checkpoints: Vec<Checkpoint<T>>,
+    /// State of the optimiser at each checkpoint.
+    pub moments: Vec<Vec<Vec<T>>>,
     pub parameters: Vec<T>,
 }
 
+/// One step on the batch gradient in `f64`, as the formulas are written, one entry at a time.
+fn step_slowly(
+    rule: &UpdateRule,
+    (index, eta): (usize, f64),
+    gradient: &[f64],
+    moments: &mut [Vec<f64>],
+    theta: &mut [f64],
+) {
+    let norm = gradient.iter().map(|g| g * g).sum::<f64>().sqrt();
+    let shrink = rule.clip_norm.map_or(1.0, |longest| (longest / norm).min(1.0));
+    let decay = rule.optimiser.weight_decay();
+    for (j, theta) in theta.iter_mut().enumerate() {
+        let g = shrink * gradient[j] + decay.coupled() * *theta;
+        let movement = match rule.optimiser {
+            Optimiser::Sgd(sgd) => {
+                let v = &mut moments[0][j];
+                *v = sgd.momentum * *v + (1.0 - sgd.dampening) * g;
+                if sgd.nesterov { g + sgd.momentum * *v } else { *v }
+            }
+            Optimiser::AdamW(adam) => {
+                let steps = index as i32 + 1;
+                moments[0][j] = adam.beta1 * moments[0][j] + (1.0 - adam.beta1) * g;
+                moments[1][j] = adam.beta2 * moments[1][j] + (1.0 - adam.beta2) * g * g;
+                let m = moments[0][j] / (1.0 - adam.beta1.powi(steps));
+                let v = moments[1][j] / (1.0 - adam.beta2.powi(steps));
+                m / ((v + adam.eps_root).sqrt() + adam.eps)
+            }
+        };
+        *theta -= eta * (movement + decay.decoupled() * *theta);
+    }
+}
+
 impl<T: Real> TestRun<T> {
-    /// `v <- mu v + (1/B) sum g_i + gamma theta; theta <- theta - eta v`, one example at a time.
+    /// The run with all weights 1.
     pub fn new(model: Network, train: Examples<T>, initial: Vec<T>, plan: &Plan) -> Self {
+        let ones = vec![1.0; train.len()];
+        Self::weighted(model, train, initial, plan, &ones)
+    }
+
+    /// The run with these data weights; what it shows of itself has weights 1 all the same.
+    pub fn weighted(
+        model: Network,
+        train: Examples<T>,
+        initial: Vec<T>,
+        plan: &Plan,
+        weights: &[f64],
+    ) -> Self {
+        let rule = plan.rule;
         let mut theta: Vec<f64> = initial.iter().map(|value| value.to_f64()).collect();
-        let mut v = vec![0.0; theta.len()];
+        let mut moments = vec![vec![0.0; theta.len()]; rule.optimiser.moments()];
         let round = |theta: &[f64]| -> Vec<T> { theta.iter().map(|&x| T::from_f64(x)).collect() };
         let mut steps = Vec::new();
-        for rows in &plan.batches {
+        for (index, rows) in plan.batches.iter().enumerate() {
             let before = round(&theta);
-            let ones = vec![T::one(); rows.len()];
-            let sum = model.gradient(&before, &train.select(rows), Quantity::Loss, &ones);
-            for j in 0..theta.len() {
-                let gradient = sum[j].to_f64() / plan.batch_size as f64;
-                v[j] = plan.momentum * v[j] + gradient + plan.weight_decay * theta[j];
-                theta[j] -= plan.learning_rate * v[j];
-            }
+            let chosen: Vec<T> = rows.iter().map(|&row| T::from_f64(weights[row])).collect();
+            let sum = model.gradient(&before, &train.select(rows), Quantity::Loss, &chosen);
+            let gradient: Vec<f64> =
+                sum.iter().map(|sum| sum.to_f64() / rule.batch_size as f64).collect();
+            let learning_rate = plan.learning_rate;
+            step_slowly(&rule, (index, learning_rate), &gradient, &mut moments, &mut theta);
             // The run's states are those of its number type.
             let after = round(&theta);
             theta = after.iter().map(|value| value.to_f64()).collect();
-            let learning_rate = plan.learning_rate;
-            steps.push(StoredStep { rows: rows.clone(), learning_rate, before, after });
+            let moments = moments.iter().map(|moment| round(moment)).collect();
+            let rows = rows.clone();
+            steps.push(StoredStep { rows, learning_rate, before, after, moments });
         }
         let recipe = Recipe {
             steps: steps.len(),
-            batch_size: plan.batch_size,
-            momentum: plan.momentum,
-            weight_decay: plan.weight_decay,
+            rule,
             total_learning_rate: plan.learning_rate * steps.len() as f64,
         };
-        let checkpoints = steps
+        let checkpoints: Vec<Checkpoint<T>> = steps
             .chunks(plan.interval.max(1))
             .enumerate()
             .map(|(index, chunk)| {
                 let mut exposure = vec![0.0; train.len()];
                 for step in chunk {
                     for &row in &step.rows {
-                        let size = step.learning_rate / (1.0 - plan.momentum);
-                        exposure[row] += size / plan.batch_size as f64;
+                        let size = step.learning_rate * rule.optimiser.gain();
+                        exposure[row] += size / rule.batch_size as f64;
                     }
                 }
                 let parameters = chunk[0].before.clone();
                 Checkpoint { step: index * plan.interval, parameters, exposure }
             })
             .collect();
-        Self { model, train, recipe, steps, checkpoints, parameters: round(&theta) }
+        let zeros = vec![vec![T::zero(); theta.len()]; rule.optimiser.moments()];
+        let state_before = |step: usize| match step.checked_sub(1) {
+            Some(last) => steps[last].moments.clone(),
+            None => zeros.clone(),
+        };
+        let moments = checkpoints.iter().map(|checkpoint| state_before(checkpoint.step));
+        let moments = moments.collect();
+        Self { model, train, recipe, steps, checkpoints, moments, parameters: round(&theta) }
     }
 
     /// A run of no steps that ends at `parameters`.
     pub fn at(model: Network, train: Examples<T>, parameters: Vec<T>, recipe: Recipe) -> Self {
-        Self { model, train, recipe, steps: Vec::new(), checkpoints: Vec::new(), parameters }
+        let (steps, checkpoints, moments) = Default::default();
+        Self { model, train, recipe, steps, checkpoints, moments, parameters }
     }
 
     /// A run of no steps of a model of one layer, for methods that do not look at it.
@@ -103,7 +157,7 @@ impl<T: Real> TestRun<T> {
     }
 
     pub fn batch_size(&self) -> usize {
-        self.recipe.batch_size
+        self.recipe.rule.batch_size
     }
 
     fn show(&self, index: usize, observer: &mut dyn Observer<T>) -> Result<(), RunError> {
@@ -116,14 +170,21 @@ impl<T: Real> TestRun<T> {
             learning_rate: step.learning_rate,
             before: &step.before,
             after: &step.after,
+            moments: match self.recipe.rule.optimiser {
+                Optimiser::Sgd(_) => &[],
+                Optimiser::AdamW(_) => &step.moments,
+            },
             captures: &self.model.captures(&step.before, &batch, Quantity::Loss),
         })
     }
 }
 
 /// Constants of a run of no steps.
-pub const STILL: Recipe =
-    Recipe { steps: 0, batch_size: 1, momentum: 0.0, weight_decay: 0.0, total_learning_rate: 0.0 };
+pub const STILL: Recipe = Recipe {
+    steps: 0,
+    rule: UpdateRule { optimiser: Optimiser::heavy_ball(0.0, 0.0), clip_norm: None, batch_size: 1 },
+    total_learning_rate: 0.0,
+};
 
 impl<T: Real> Run<T> for TestRun<T> {
     fn train(&self) -> &Examples<T> {
@@ -140,6 +201,9 @@ impl<T: Real> Run<T> for TestRun<T> {
     }
     fn checkpoints(&self) -> &[Checkpoint<T>] {
         &self.checkpoints
+    }
+    fn moments(&self) -> &[Vec<Vec<T>>] {
+        &self.moments
     }
     fn replay(&self, observer: &mut dyn Observer<T>) -> Result<(), RunError> {
         (0..self.steps.len()).try_for_each(|index| self.show(index, observer))
@@ -186,10 +250,12 @@ fn golden(momentum: f64, target: f64) -> Game {
     let train = Examples::new(Array2::zeros((2, 1)), Labels::Values(vec![1.0, 3.0]));
     let plan = Plan {
         batches: vec![vec![0, 1]; 2],
-        batch_size: 2,
         learning_rate: 0.5,
-        momentum,
-        weight_decay: 0.0,
+        rule: UpdateRule {
+            optimiser: Optimiser::heavy_ball(momentum, 0.0),
+            clip_norm: None,
+            batch_size: 2,
+        },
         interval: 1,
     };
     let model = Network::dense(&[1, 1], Activation::Tanh);
@@ -218,7 +284,8 @@ pub fn least_squares(
     };
     let train = line(vec![0.0, 1.0, 2.0, 3.0], vec![1.0, 2.0, 2.0, 4.0]);
     let model = Network::dense(&[1, 1], Activation::Tanh);
-    let recipe = Recipe { weight_decay, ..STILL };
+    let rule = UpdateRule { optimiser: Optimiser::heavy_ball(0.0, weight_decay), ..STILL.rule };
+    let recipe = Recipe { rule, ..STILL };
     let run = TestRun::at(model, train, slope_and_intercept.to_vec(), recipe);
     let queries = Queries { examples: line(vec![4.0], vec![5.0]), utility: Utility::NegativeLoss };
     (run, queries)
@@ -236,10 +303,12 @@ pub fn digits_like<T: Real>(n: usize) -> Problem<T> {
     let rows: Vec<usize> = (0..3 * n).map(|i| (i * 7) % n).collect();
     let plan = Plan {
         batches: rows.chunks(8).map(<[usize]>::to_vec).collect(),
-        batch_size: 8,
         learning_rate: 0.1,
-        momentum: 0.0,
-        weight_decay: 0.0,
+        rule: UpdateRule {
+            optimiser: Optimiser::heavy_ball(0.0, 0.0),
+            clip_norm: None,
+            batch_size: 8,
+        },
         interval: 4,
     };
     Problem { train: noisy_classes(n, "train"), hidden: vec![5], plan }
@@ -264,13 +333,16 @@ impl<T: Real> Problem<T> {
     }
 
     pub fn momentum(mut self, momentum: f64) -> Self {
-        self.plan.momentum = momentum;
+        self.plan.rule.optimiser =
+            Optimiser::heavy_ball(momentum, self.plan.rule.optimiser.ridge());
         self.plan.learning_rate *= 1.0 - momentum;
         self
     }
 
+    /// Coupled decay, with the momentum that is set already.
     pub fn decay(mut self, weight_decay: f64) -> Self {
-        self.plan.weight_decay = weight_decay;
+        let ball = self.plan.rule.heavy_ball().expect("momentum and decay alone");
+        self.plan.rule.optimiser = Optimiser::heavy_ball(ball.momentum, weight_decay);
         self
     }
 
@@ -282,7 +354,7 @@ impl<T: Real> Problem<T> {
     pub fn full_batches(mut self, steps: usize) -> Self {
         let n = self.train.len();
         self.plan.batches = vec![(0..n).collect(); steps];
-        self.plan.batch_size = n;
+        self.plan.rule.batch_size = n;
         self
     }
 
