@@ -28,7 +28,18 @@ fn main() -> io::Result<()> {
     }
     let digits: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
     println!("cargo:rustc-env=ATTRIBENCH_CODE={digits}");
+    let lockfile = Sha256::digest(fs::read("../../Cargo.lock")?);
+    let digits: String = lockfile.iter().map(|byte| format!("{byte:02x}")).collect();
+    println!("cargo:rustc-env=ATTRIBENCH_LOCKFILE={digits}");
+    println!("cargo:rustc-env=ATTRIBENCH_COMPILER={}", compiler()?);
     Ok(())
+}
+
+/// What the compiler calls itself.
+fn compiler() -> io::Result<String> {
+    let name = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let output = std::process::Command::new(name).arg("--version").output()?;
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 /// All files under a path, in the order of their names.

@@ -91,7 +91,8 @@ fn commit() -> Option<String> {
     output.status.success().then(|| text.trim().to_owned())
 }
 
-fn machine() -> Vec<Fact> {
+/// Processor and its instructions.
+pub fn machine() -> Vec<Fact> {
     let processors = std::thread::available_parallelism().map_or(1, Into::<usize>::into);
     let mut facts = vec![
         Fact::new("architecture", std::env::consts::ARCH),

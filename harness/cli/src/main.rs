@@ -1,9 +1,10 @@
-//! `attribench`: run, check, list, report.
+//! `attribench`: run, check, list, log, report.
 
 mod commands;
 mod facts;
 mod overrides;
 mod progress;
+mod provenance;
 mod treasury;
 
 use std::process::ExitCode;
@@ -30,6 +31,8 @@ enum Command {
     Check(commands::check::CheckArguments),
     /// List what can be named in an experiment.
     List(commands::list::ListArguments),
+    /// Check and show the log of a run: receipts, audits, comparisons, keys.
+    Log(commands::log::LogArguments),
     /// Make the report again from the rows of a finished run.
     Report(commands::report::ReportArguments),
 }
@@ -57,6 +60,7 @@ fn main() -> ExitCode {
         Command::Run(arguments) => commands::run::run(&arguments),
         Command::Check(arguments) => commands::check::check(&arguments),
         Command::List(arguments) => commands::list::list(&arguments),
+        Command::Log(arguments) => commands::log::log(&arguments),
         Command::Report(arguments) => commands::report::report(&arguments),
     };
     match ending {

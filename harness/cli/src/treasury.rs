@@ -6,7 +6,7 @@ use ledger_sim::{
     money::Amount,
     rules::{self, Parameters},
     scores::ScoreView,
-    stream::{StreamOptions, settle_stream},
+    stream::{StreamOptions, StreamOutcome, settle_stream},
 };
 use ndarray::ArrayView2;
 
@@ -28,15 +28,7 @@ impl Treasury for LedgerTreasury {
         tokens: u64,
         seed: u64,
     ) -> Result<Vec<u64>, String> {
-        let (contributors, queries) = scores.dim();
-        let values: Vec<f64> = scores.iter().copied().collect();
-        let pay = || {
-            let view = ScoreView::from_dense(contributors, queries, &values)?;
-            let rule = rules::build(rule, &Parameters::new())?;
-            let options = StreamOptions::seeded(seed);
-            settle_stream(&view, Amount::new(tokens), rule.as_ref(), &options)
-        };
-        let outcome = pay().map_err(|refusal: ledger_sim::refusal::Refusal| refusal.to_string())?;
+        let outcome = settled(rule, scores, tokens, seed)?;
         Ok(outcome.payouts().iter().map(|amount| amount.get()).collect())
     }
 
@@ -55,4 +47,25 @@ impl Treasury for LedgerTreasury {
             rank_correlation: error.spearman,
         })
     }
+}
+
+/// Audited books after the whole stream was settled at once.
+///
+/// # Errors
+/// What the rule or the auditor says.
+pub fn settled(
+    rule: &str,
+    scores: ArrayView2<'_, f64>,
+    tokens: u64,
+    seed: u64,
+) -> Result<StreamOutcome, String> {
+    let (contributors, queries) = scores.dim();
+    let values: Vec<f64> = scores.iter().copied().collect();
+    let pay = || {
+        let view = ScoreView::from_dense(contributors, queries, &values)?;
+        let rule = rules::build(rule, &Parameters::new())?;
+        let options = StreamOptions::seeded(seed);
+        settle_stream(&view, Amount::new(tokens), rule.as_ref(), &options)
+    };
+    pay().map_err(|refusal: ledger_sim::refusal::Refusal| refusal.to_string())
 }

@@ -8,6 +8,7 @@ pub mod metrics;
 pub mod pipeline;
 pub mod plan;
 pub mod progress;
+pub mod recording;
 pub mod retrain;
 pub mod scoring;
 pub mod spec;

@@ -2,7 +2,9 @@
 
 use std::time::Instant;
 
-use attribench_core::{Examples, Failure, FitReal, Queries, Real, Record, Timing, Trial, stream};
+use attribench_core::{
+    Examples, Failure, FitReal, Queries, Real, Record, RunError, Timing, Trial, stream,
+};
 use ndarray::Array2;
 use rand::Rng;
 use thiserror::Error;
@@ -11,6 +13,7 @@ use crate::{
     measure::{MeasureError, Measurement, NoiseFloor, measure},
     plan::{Plan, Registries},
     progress::Progress,
+    recording::{Recorder, record_states},
     retrain::Retrainer,
     scoring::{Attributed, ScoringError, score},
     spec::Precision,
@@ -30,13 +33,18 @@ pub enum PipelineError {
     /// A measurement could not be made.
     #[error(transparent)]
     Measure(#[from] MeasureError),
+    /// The record of the run could not be kept.
+    #[error(transparent)]
+    Record(#[from] RunError),
     /// The training diverged.
     #[error("training diverged: the final parameters are not finite\nhint: lower `learning-rate`")]
     Diverged,
 }
 
 /// What an experiment gives.
-pub struct Outcome {
+pub struct Outcome<'a> {
+    /// Scores of every method that gave some, in the order of the plan.
+    pub methods: Vec<Attributed<'a>>,
     /// Everything that is reported and does not depend on a clock.
     pub record: Record,
     /// Seconds of each stage.
@@ -52,15 +60,29 @@ pub struct Outcome {
 /// # Errors
 /// When a measurement or the disk fails; finished units stay in the store. A method that fails is
 /// no error: the record tells it beside the others' results.
-pub fn run(
-    plan: &Plan,
+pub fn run<'a>(
+    plan: &'a Plan,
     registries: &Registries<'_>,
     store: &Store,
     progress: &dyn Progress,
-) -> Result<Outcome, PipelineError> {
+) -> Result<Outcome<'a>, PipelineError> {
+    run_recorded(plan, registries, store, progress, None)
+}
+
+/// As [`run`], telling a recorder of the training while it happens; the outcome is the same.
+///
+/// # Errors
+/// As [`run`], and when the recorder gives up.
+pub fn run_recorded<'a>(
+    plan: &'a Plan,
+    registries: &Registries<'_>,
+    store: &Store,
+    progress: &dyn Progress,
+    recorder: Option<&mut dyn Recorder>,
+) -> Result<Outcome<'a>, PipelineError> {
     match plan.spec.precision {
-        Precision::F32 => run_in::<f32>(plan, registries, store, progress),
-        Precision::F64 => run_in::<f64>(plan, registries, store, progress),
+        Precision::F32 => run_in::<f32>(plan, registries, store, progress, recorder),
+        Precision::F64 => run_in::<f64>(plan, registries, store, progress, recorder),
     }
 }
 
@@ -77,12 +99,13 @@ impl Clock {
     }
 }
 
-fn run_in<T: FitReal>(
-    plan: &Plan,
+fn run_in<'a, T: FitReal>(
+    plan: &'a Plan,
     registries: &Registries<'_>,
     store: &Store,
     progress: &dyn Progress,
-) -> Result<Outcome, PipelineError> {
+    recorder: Option<&mut dyn Recorder>,
+) -> Result<Outcome<'a>, PipelineError> {
     let spec = &plan.spec;
     let mut clock = Clock { timings: Vec::new(), last: Instant::now() };
     let model = T::model(plan.model.as_ref());
@@ -91,7 +114,10 @@ fn run_in<T: FitReal>(
     let recipe_key = plan.recipe_key();
 
     let trainer = Trainer::new(model, &train, &spec.training.value, spec.seed);
-    let states = train_states(&trainer);
+    let states = match recorder {
+        Some(recorder) => record_states(&trainer, &queries, recorder)?,
+        None => train_states(&trainer),
+    };
     let last = states.last().expect("the end is kept");
     if last.parameters.iter().any(|value| !value.to_f64().is_finite()) {
         return Err(PipelineError::Diverged);
@@ -138,6 +164,7 @@ fn run_in<T: FitReal>(
     record.trials = attribution.trials;
     clock.last = Instant::now();
     Ok(Outcome {
+        methods: attribution.methods,
         record,
         timings: clock.timings,
         parameters: export(model.layout(), &last_parameters(&run)),
@@ -182,10 +209,11 @@ fn attribute<'a, T: FitReal>(
             found.trials.extend(trials);
             let setting = planned.settings[chosen].as_ref();
             let (label, seed) = (&planned.label, plan.spec.seed);
-            Ok(score(label, setting, run, queries, seed, run_key, store)?)
+            let scored = score(label, setting, run, queries, seed, run_key, store)?;
+            Ok(Attributed { planned, scored, parameters: setting.parameters() })
         });
         match scored {
-            Ok(scored) => found.methods.push(Attributed { planned, scored }),
+            Ok(attributed) => found.methods.push(attributed),
             Err(TuningError::Scoring(ScoringError::Store(error))) => return Err(error),
             Err(error) => found.failures.push(Failure {
                 method: planned.label.clone(),

@@ -30,6 +30,8 @@ pub struct Attributed<'a> {
     pub planned: &'a PlannedMethod,
     /// Scores, accounts and cost of the setting that was chosen.
     pub scored: Scored,
+    /// Parameters of that setting.
+    pub parameters: serde_json::Value,
 }
 
 /// Why a method gave nothing.

@@ -57,6 +57,16 @@ pub enum LogError {
         /// What is wrong.
         reason: String,
     },
+    /// A name that the log does not know.
+    #[error("the log has no {what} `{found}` (known: {known})\nhint: choose one of those")]
+    Unknown {
+        /// What was asked for.
+        what: &'static str,
+        /// The name.
+        found: String,
+        /// Names that it knows.
+        known: String,
+    },
     /// A receipt does not prove what it says.
     #[error("this receipt proves nothing: {reason}\nhint: it was altered; ask for a new one")]
     Receipt {

@@ -31,6 +31,16 @@ impl Digest {
         }
     }
 
+    /// Digest of nothing that anybody could know beforehand.
+    ///
+    /// # Panics
+    /// When the operating system gives no randomness.
+    pub fn random() -> Self {
+        let mut bytes = [0; 32];
+        getrandom::fill(&mut bytes).expect("the operating system gives randomness");
+        Self(bytes)
+    }
+
     /// The bytes in base64, as proofs and checkpoints write them.
     pub fn to_base64(self) -> String {
         STANDARD.encode(self.0)

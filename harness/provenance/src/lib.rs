@@ -11,6 +11,7 @@ pub mod checkpoint;
 pub mod error;
 pub mod hash;
 pub mod journal;
+pub mod key;
 pub mod log;
 pub mod note;
 pub mod proof;

@@ -82,9 +82,7 @@ impl SigningKey {
     /// # Panics
     /// When the operating system gives no randomness: a key of anything else would be none.
     pub fn generate(name: &str) -> Result<Self, NoteError> {
-        let mut seed = [0; 32];
-        getrandom::fill(&mut seed).expect("the operating system gives randomness");
-        Self::from_seed(name, seed)
+        Self::from_seed(name, Digest::random().0)
     }
 
     /// The key of 32 secret bytes.

@@ -239,14 +239,14 @@ impl Receipt {
         let mut words = format!(
             "Contributor {} gave {} of the {} examples that run {} was trained on.\n\
              They were committed to before the first of {} steps, and took part {} times.\n\
-             First-order credit of these steps: {:e} in mean utility of the credited queries.\n",
+             First-order credit of these steps: {} in mean utility of the credited queries.\n",
             on_one_line(&owner.contributor),
             owner.items.0,
             begun.manifest_size.0,
             on_one_line(&begun.run),
             end.steps.0,
             credit.occurrences.0,
-            credit.credit.0,
+            short(credit.credit.0),
         );
         match &self.paid {
             None => words += "Nothing was settled.\n",
@@ -263,11 +263,11 @@ impl Paid {
     fn words(&self) -> String {
         let (attribution, settlement) = (&self.attribution.record, &self.settlement.record);
         let mut words = format!(
-            "Method {} (reads: {}) scores them {:e} in total (scale: {}).\n\
+            "Method {} (reads: {}) scores them {} in total (scale: {}).\n\
              Rule {} paid {} of {} units for that.\n",
             on_one_line(&attribution.label),
             on_one_line(&attribution.access),
-            self.total.record.total.0,
+            short(self.total.record.total.0),
             on_one_line(&attribution.scale),
             on_one_line(&settlement.rule),
             self.payout.record.amount.0,
@@ -285,14 +285,24 @@ impl Paid {
                 "  {} against {}: {} {}, interval {} to {} (level {})",
                 on_one_line(metric),
                 on_one_line(truth),
-                point.0,
+                short(point.0),
                 on_one_line(unit),
-                lower.0,
-                upper.0,
+                short(lower.0),
+                short(upper.0),
                 level.0
             );
         }
         words
+    }
+}
+
+/// A number for people; its bits stand in the record below.
+fn short(value: f64) -> String {
+    match value.abs() {
+        0.0 => "0".to_owned(),
+        size if !(1e-3..1e6).contains(&size) => format!("{value:.3e}"),
+        size if size >= 100.0 => format!("{value:.0}"),
+        _ => format!("{value:.4}"),
     }
 }
 
@@ -339,17 +349,19 @@ impl Found {
         let place = match (label, self.settlements.len()) {
             (None, 0) => return Ok(None),
             (None, 1) => 0,
+            // Which of several is meant has to be said.
             (None, _) => {
-                let words = format!("several methods paid; choose one of: {}", labels());
-                return Err(LogError::Receipt { reason: words });
+                let found = "(none named)".to_owned();
+                return Err(LogError::Unknown { what: "settlement by", found, known: labels() });
             }
             (Some(label), _) => self
                 .settlements
                 .iter()
                 .position(|(_, settlement)| settlement.label == label)
-                .ok_or_else(|| {
-                    let words = format!("`{label}` paid nothing (known: {})", labels());
-                    LogError::Receipt { reason: words }
+                .ok_or_else(|| LogError::Unknown {
+                    what: "settlement by",
+                    found: label.to_owned(),
+                    known: labels(),
                 })?,
         };
         let (position, settlement) = &self.settlements[place];
@@ -406,8 +418,8 @@ fn position_of(owners: &TreeReader, name: &str) -> Result<u64, LogError> {
             known.push(owner.contributor);
         }
     }
-    let known = known.join(", ");
-    Err(LogError::Receipt { reason: format!("no contributor `{name}` (known: {known})") })
+    let (what, known) = ("contributor", known.join(", "));
+    Err(LogError::Unknown { what, found: name.to_owned(), known })
 }
 
 fn prove<R>(tree: &TreeReader, index: u64) -> Result<Proved<R>, LogError>

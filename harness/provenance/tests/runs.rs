@@ -78,14 +78,14 @@ fn receipts_prove_what_they_say() {
         let gave = format!("Contributor {contributor} gave {items} of the {EXAMPLES} examples");
         assert!(text.contains(&gave), "{text}");
         assert!(text.contains(&format!("paid {amount} of {POT} units")));
-        assert!(text.contains("mispaid-share against leave-contributor-out: 0.25 share"));
+        assert!(text.contains("mispaid-share against leave-contributor-out: 0.2500 share"));
         let other = SigningKey::from_seed("lab.example/runs", [8; 32]).unwrap();
         assert!(read.verify(&[other.public()]).is_err());
     }
     let unknown = Receipt::of_run(folder.path(), "eve", None).err().unwrap().to_string();
     assert!(unknown.contains("no contributor `eve` (known: ada, bob, cleo, dan)"), "{unknown}");
     let unknown = Receipt::of_run(folder.path(), "ada", Some("x")).err().unwrap().to_string();
-    assert!(unknown.contains("`x` paid nothing (known: in-run-shapley)"), "{unknown}");
+    assert!(unknown.contains("no settlement by `x` (known: in-run-shapley)"), "{unknown}");
 }
 
 #[test]

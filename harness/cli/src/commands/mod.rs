@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod list;
+pub mod log;
 pub mod report;
 pub mod run;
 

@@ -10,13 +10,20 @@ use attribench_engine::{
     pipeline::{self, Outcome},
     plan::Plan,
     progress::{Progress, Silent},
+    recording::Recorder,
     store::{Key, Store, write_atomically},
 };
+use attribench_provenance::key;
 use clap::Args;
 use safetensors::{Dtype, tensor::TensorView};
 
 use super::{Document, ExperimentArguments, count, plan, registries, report};
-use crate::{Ending, facts, progress::Bars, treasury::LedgerTreasury};
+use crate::{
+    Ending, facts,
+    progress::Bars,
+    provenance::record::{Origins, RunRecorder},
+    treasury::LedgerTreasury,
+};
 
 /// Arguments of `attribench run`.
 #[derive(Args)]
@@ -26,6 +33,7 @@ Examples:
   attribench run vowel-people
   attribench run my.yaml --out runs/mine --jobs 2
   attribench run smoke --set training.epochs=5 --set truths.subsets.subsets=20
+  attribench run smoke --log --key keys/lab.key
 
 A run that was stopped goes on where it was: finished trainings lie in the store.")]
 pub struct RunArguments {
@@ -37,6 +45,12 @@ pub struct RunArguments {
     /// Folder in which finished trainings and scores are kept.
     #[arg(long, value_name = "FOLDER", default_value = "runs/.store")]
     store: PathBuf,
+    /// Keep a log of the run in the folder's `log/` that cannot be changed unseen.
+    #[arg(long)]
+    log: bool,
+    /// Secret key that signs the log; without one, the log says that it is unsigned.
+    #[arg(long, value_name = "FILE", requires = "log")]
+    key: Option<PathBuf>,
     /// Say nothing but errors.
     #[arg(long)]
     quiet: bool,
@@ -63,9 +77,21 @@ pub fn run(arguments: &RunArguments) -> Result<Ending> {
     let bars = Bars::default();
     let speaks = !arguments.quiet && !arguments.experiment.json;
     let progress: &dyn Progress = if speaks { &bars } else { &Silent };
-    let outcome = pool.install(|| pipeline::run(&plan, &registries, &store, progress))?;
+    let log_folder = super::log::folder_of(&folder);
+    let mut recorder = match arguments.log {
+        true => Some(recorder(arguments, &log_folder, &document, &plan)?),
+        false => None,
+    };
+    let listening = recorder.as_mut().map(|recorder| recorder as &mut (dyn Recorder + Send));
+    let outcome = pool.install(|| {
+        let listening = listening.map(|recorder| recorder as &mut dyn Recorder);
+        pipeline::run_recorded(&plan, &registries, &store, progress, listening)
+    })?;
     let seconds = start.elapsed().as_secs_f64();
     let page = write_folder(&document, &plan, &outcome, &folder, seconds)?;
+    if let Some(recorder) = recorder {
+        recorder.finish(&outcome)?;
+    }
     say(arguments, &outcome, &page, seconds)?;
     let failures = &outcome.record.failures;
     for failure in failures {
@@ -79,10 +105,23 @@ pub fn run(arguments: &RunArguments) -> Result<Ending> {
     Ok(if failed { Ending::Unexpected } else { Ending::Done })
 }
 
+fn recorder<'a>(
+    arguments: &RunArguments,
+    folder: &'a Path,
+    document: &Document,
+    plan: &'a Plan,
+) -> Result<RunRecorder<'a>> {
+    let key = arguments.key.as_deref().map(key::read_secret).transpose()?;
+    if key.is_none() {
+        eprintln!("note: the log is unsigned; `attribench log keygen` makes a key for `--key`");
+    }
+    RunRecorder::new(folder, document, plan, key, Origins::default())
+}
+
 fn write_folder(
     document: &Document,
     plan: &Plan,
-    outcome: &Outcome,
+    outcome: &Outcome<'_>,
     folder: &Path,
     seconds: f64,
 ) -> Result<PathBuf> {
@@ -96,7 +135,7 @@ fn write_folder(
 
 fn manifest(
     plan: &Plan,
-    outcome: &Outcome,
+    outcome: &Outcome<'_>,
     facts: &attribench_reports::RunFacts,
 ) -> Result<Vec<u8>> {
     let manifest = serde_json::json!({
@@ -111,7 +150,7 @@ fn manifest(
 }
 
 /// Final parameters as other programs read them.
-fn parameters(outcome: &Outcome) -> Result<Vec<u8>> {
+fn parameters(outcome: &Outcome<'_>) -> Result<Vec<u8>> {
     let tensors: Vec<(String, Vec<usize>, Vec<u8>)> = outcome
         .parameters
         .iter()
@@ -129,7 +168,7 @@ fn parameters(outcome: &Outcome) -> Result<Vec<u8>> {
     Ok(safetensors::serialize(views, None)?)
 }
 
-fn say(arguments: &RunArguments, outcome: &Outcome, page: &Path, seconds: f64) -> Result<()> {
+fn say(arguments: &RunArguments, outcome: &Outcome<'_>, page: &Path, seconds: f64) -> Result<()> {
     if arguments.experiment.json {
         println!("{}", serde_json::to_string_pretty(&outcome.record)?);
         return Ok(());

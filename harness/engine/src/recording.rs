@@ -1,0 +1,209 @@
+//! A record of the run, kept while it trains. Who keeps it, and how, is decided elsewhere.
+
+use attribench_core::{Examples, Observer, Quantity, Queries, Real, RunError, Step};
+use ndarray::Array2;
+
+use crate::{
+    trace::kept_steps,
+    training::{State, Trainer},
+};
+
+/// Queries that credits are drawn for, at the most: the first ones of the run.
+pub const CREDITED_QUERIES: usize = 64;
+
+/// Numbers as the bytes of their own type, little-endian.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NumberBytes {
+    /// Bytes of a number: 4 or 8.
+    pub width: usize,
+    /// The numbers.
+    pub bytes: Vec<u8>,
+}
+
+/// One step as it is recorded.
+#[derive(Clone, Copy, Debug)]
+pub struct RecordedStep<'a> {
+    /// Number of the step, from 0.
+    pub index: usize,
+    /// Learning rate.
+    pub learning_rate: f64,
+    /// Ids of the examples in the batch.
+    pub batch: &'a [u32],
+    /// Parameters after the step.
+    pub parameters: &'a NumberBytes,
+    /// Credit of each example of the batch: `(eta_t / B) (b . g_i)`, where `b` is the gradient of
+    /// minus the mean utility of the credited queries. Positive means that it helps. This is the
+    /// step's own part to first order, as plain descent would take it: what moments carry on to
+    /// later steps, and what clipping and scaling make of the step, is not in it.
+    pub credits: &'a [f64],
+}
+
+/// Told what happens, in the order in which it happens; it changes nothing.
+pub trait Recorder {
+    /// Before the first step, with the batches of all steps by ids.
+    ///
+    /// # Errors
+    /// Whatever keeps the record from being kept; the run stops.
+    fn begin(&mut self, batches: &mut dyn Iterator<Item = Vec<u32>>) -> Result<(), String>;
+
+    /// After a step.
+    ///
+    /// # Errors
+    /// As [`Self::begin`].
+    fn step(&mut self, step: &RecordedStep<'_>) -> Result<(), String>;
+
+    /// When the state after `steps` steps is kept; the first is that before any step.
+    ///
+    /// # Errors
+    /// As [`Self::begin`].
+    fn keep(
+        &mut self,
+        steps: usize,
+        parameters: &NumberBytes,
+        optimizer: &NumberBytes,
+    ) -> Result<(), String>;
+
+    /// After the last step.
+    ///
+    /// # Errors
+    /// As [`Self::begin`].
+    fn end(&mut self) -> Result<(), String>;
+}
+
+/// Trains as [`crate::trace::train_states`] does, to the same bits, and tells `recorder` of it.
+///
+/// # Errors
+/// When the recorder gives up.
+pub fn record_states<T: Real>(
+    trainer: &Trainer<'_, T>,
+    queries: &Queries<T>,
+    recorder: &mut dyn Recorder,
+) -> Result<Vec<State<T>>, RunError> {
+    let ids = trainer.train().ids();
+    let batches = trainer.order().batches();
+    let by_ids = |rows: &Vec<usize>| rows.iter().map(|&row| ids[row].0).collect();
+    recorder.begin(&mut batches.iter().map(by_ids)).map_err(|reason| failed(0, reason))?;
+    let mut states = vec![trainer.start()];
+    keep(recorder, &states[0])?;
+    for &until in &kept_steps(batches.len())[1..] {
+        let last = states.last().expect("the start is kept");
+        let state = record_segment(trainer, queries, last, until, recorder)?;
+        keep(recorder, &state)?;
+        states.push(state);
+    }
+    recorder.end().map_err(|reason| failed(batches.len(), reason))?;
+    Ok(states)
+}
+
+/// Takes the steps `from.step..until` and tells `recorder` of each: also how they are taken again.
+///
+/// # Errors
+/// When the recorder gives up.
+pub fn record_segment<T: Real>(
+    trainer: &Trainer<'_, T>,
+    queries: &Queries<T>,
+    from: &State<T>,
+    until: usize,
+    recorder: &mut dyn Recorder,
+) -> Result<State<T>, RunError> {
+    let shown = queries.examples.len().min(CREDITED_QUERIES);
+    let credited = queries.examples.select(&(0..shown).collect::<Vec<_>>());
+    let mut teller = Teller {
+        trainer,
+        credited,
+        quantity: Quantity::NegativeUtility(queries.utility),
+        recorder,
+        batch: Vec::new(),
+        parameters: NumberBytes::default(),
+    };
+    trainer.observe(from, until, &mut teller)
+}
+
+/// State of a run from bytes that were kept; `None` where they are of another length or type.
+pub fn state_of_bytes<T: Real>(
+    trainer: &Trainer<'_, T>,
+    step: usize,
+    parameters: &NumberBytes,
+    optimizer: &NumberBytes,
+) -> Option<State<T>> {
+    let start = trainer.start();
+    let read = |numbers: &NumberBytes, length: usize| -> Option<Vec<T>> {
+        let fits = numbers.width == size_of::<T>() && numbers.bytes.len() == length * numbers.width;
+        fits.then(|| numbers.bytes.chunks_exact(numbers.width).map(number).collect())
+    };
+    let p = start.parameters.len();
+    let moments = read(optimizer, start.moments.len() * p)?;
+    let moments = moments.chunks_exact(p.max(1)).map(<[T]>::to_vec).collect();
+    Some(State { step, parameters: read(parameters, p)?, moments })
+}
+
+fn keep<T: Real>(recorder: &mut dyn Recorder, state: &State<T>) -> Result<(), RunError> {
+    let (mut parameters, mut optimizer) = (NumberBytes::default(), NumberBytes::default());
+    write_bytes(&state.parameters, &mut parameters);
+    write_bytes(&state.moments.concat(), &mut optimizer);
+    recorder.keep(state.step, &parameters, &optimizer).map_err(|reason| failed(state.step, reason))
+}
+
+fn failed(step: usize, reason: String) -> RunError {
+    RunError::Observer { step, reason: format!("the record of the run: {reason}") }
+}
+
+fn write_bytes<T: Real>(values: &[T], destination: &mut NumberBytes) {
+    destination.width = size_of::<T>();
+    destination.bytes.clear();
+    // Widening to `f64` is exact, and so is the way back.
+    match destination.width {
+        4 => destination
+            .bytes
+            .extend(values.iter().flat_map(|value| (value.to_f64() as f32).to_le_bytes())),
+        _ => destination.bytes.extend(values.iter().flat_map(|value| value.to_f64().to_le_bytes())),
+    }
+}
+
+fn number<T: Real>(bytes: &[u8]) -> T {
+    T::from_f64(match bytes.try_into() {
+        Ok(bytes) => f64::from(f32::from_le_bytes(bytes)),
+        Err(_) => f64::from_le_bytes(bytes.try_into().expect("numbers have 4 or 8 bytes")),
+    })
+}
+
+/// Turns what the trainer shows into what a recorder is told.
+struct Teller<'a, 'r, T> {
+    trainer: &'a Trainer<'a, T>,
+    credited: Examples<T>,
+    quantity: Quantity,
+    recorder: &'r mut dyn Recorder,
+    batch: Vec<u32>,
+    parameters: NumberBytes,
+}
+
+impl<T: Real> Teller<'_, '_, T> {
+    fn credits(&self, step: &Step<'_, T>) -> Vec<f64> {
+        let (model, train) = (self.trainer.model(), self.trainer.train());
+        let share = vec![T::from_f64(1.0 / self.credited.len() as f64); self.credited.len()];
+        let b = model.gradient(step.before, &self.credited, self.quantity, &share);
+        let b = Array2::from_shape_vec((1, b.len()), b).expect("one direction of p numbers");
+        // (b, 1): the derivative of each example's loss along the queries' gradient.
+        let products =
+            model.tangents(step.before, &train.select(step.rows), Quantity::Loss, b.view());
+        let scale = step.learning_rate / self.trainer.training().batch_size as f64;
+        products.iter().zip(step.weights).map(|(p, w)| scale * w.to_f64() * p.to_f64()).collect()
+    }
+}
+
+impl<T: Real> Observer<T> for Teller<'_, '_, T> {
+    fn step(&mut self, step: &Step<'_, T>) -> Result<(), RunError> {
+        let ids = self.trainer.train().ids();
+        self.batch.clear();
+        self.batch.extend(step.rows.iter().map(|&row| ids[row].0));
+        write_bytes(step.after, &mut self.parameters);
+        let recorded = RecordedStep {
+            index: step.index,
+            learning_rate: step.learning_rate,
+            batch: &self.batch,
+            parameters: &self.parameters,
+            credits: &self.credits(step),
+        };
+        self.recorder.step(&recorded).map_err(|reason| failed(step.index, reason))
+    }
+}
