@@ -14,6 +14,7 @@ mod facts;
 mod figures;
 mod number;
 mod page;
+mod score_tables;
 mod select;
 mod summary;
 mod tables;
@@ -23,6 +24,7 @@ pub use error::ReportError;
 pub use facts::{Fact, Notice, RunFacts, read_facts, write_facts};
 pub use figures::{Figure, draw_figures};
 pub use page::{PAGE_FILE, write_page};
+pub use score_tables::{LabelledScores, read_scores, write_scores};
 pub use summary::summary_table;
 pub use tables::{read_tables, write_tables};
 

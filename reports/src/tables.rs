@@ -152,12 +152,15 @@ fn payouts_frame(payouts: &[Payout]) -> PolarsResult<DataFrame> {
     )
 }
 
-fn frame(height: usize, columns: Vec<Column>) -> PolarsResult<DataFrame> {
+pub(crate) fn frame(height: usize, columns: Vec<Column>) -> PolarsResult<DataFrame> {
     DataFrame::new(height, columns)
 }
 
 /// Uncompressed, because the tables are small and every reader understands them.
-fn write_parquet(frame: PolarsResult<DataFrame>, path: &Path) -> Result<(), ReportError> {
+pub(crate) fn write_parquet(
+    frame: PolarsResult<DataFrame>,
+    path: &Path,
+) -> Result<(), ReportError> {
     let mut bytes = Vec::new();
     frame
         .and_then(|mut frame| {
@@ -179,22 +182,31 @@ fn write_csv(frame: PolarsResult<DataFrame>, path: &Path) -> Result<(), ReportEr
 }
 
 /// A table that was read, with the file it came from for messages.
-struct Table {
+pub(crate) struct Table {
     frame: DataFrame,
     path: std::path::PathBuf,
 }
 
 impl Table {
     fn read(folder: &Path, name: &str) -> Result<Self, ReportError> {
-        let bytes = read_file(folder, name)?;
-        let path = folder.join(name);
+        Self::of_bytes(read_file(folder, name)?, folder.join(name))
+    }
+
+    /// A table in a file of the user's own.
+    pub(crate) fn read_path(path: &Path) -> Result<Self, ReportError> {
+        let bytes = std::fs::read(path)
+            .map_err(|source| ReportError::Read { path: path.to_owned(), source })?;
+        Self::of_bytes(bytes, path.to_owned())
+    }
+
+    fn of_bytes(bytes: Vec<u8>, path: std::path::PathBuf) -> Result<Self, ReportError> {
         let frame = ParquetReader::new(std::io::Cursor::new(bytes)).finish().map_err(|error| {
             ReportError::Content { path: path.clone(), what: error.to_string() }
         })?;
         Ok(Self { frame, path })
     }
 
-    fn content(&self, what: impl std::fmt::Display) -> ReportError {
+    pub(crate) fn content(&self, what: impl std::fmt::Display) -> ReportError {
         ReportError::Content { path: self.path.clone(), what: what.to_string() }
     }
 
@@ -213,7 +225,7 @@ impl Table {
         cells.ok_or_else(|| self.absent(name))
     }
 
-    fn counts(&self, name: &str) -> Result<Vec<u64>, ReportError> {
+    pub(crate) fn counts(&self, name: &str) -> Result<Vec<u64>, ReportError> {
         let column = self.frame.column(name).and_then(|column| column.u64());
         let column = column.map_err(|error| self.content(error))?;
         column.iter().collect::<Option<Vec<_>>>().ok_or_else(|| self.absent(name))
@@ -224,7 +236,7 @@ impl Table {
         self.counts(name)?.into_iter().map(size).collect()
     }
 
-    fn reals(&self, name: &str) -> Result<Vec<f64>, ReportError> {
+    pub(crate) fn reals(&self, name: &str) -> Result<Vec<f64>, ReportError> {
         let column = self.frame.column(name).and_then(|column| column.f64());
         let column = column.map_err(|error| self.content(error))?;
         column.iter().collect::<Option<Vec<_>>>().ok_or_else(|| self.absent(name))

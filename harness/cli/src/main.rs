@@ -1,4 +1,4 @@
-//! `attribench`: run, check, list, log, report.
+//! `attribench`: one subcommand, one file in `commands`.
 
 mod commands;
 mod facts;
@@ -33,6 +33,8 @@ enum Command {
     List(commands::list::ListArguments),
     /// Check and show the log of a run: receipts, audits, comparisons, keys.
     Log(commands::log::LogArguments),
+    /// Hold scores made by any tool against a truth.
+    Evaluate(commands::evaluate::EvaluateArguments),
     /// Make the report again from the rows of a finished run.
     Report(commands::report::ReportArguments),
 }
@@ -61,6 +63,7 @@ fn main() -> ExitCode {
         Command::Check(arguments) => commands::check::check(&arguments),
         Command::List(arguments) => commands::list::list(&arguments),
         Command::Log(arguments) => commands::log::log(&arguments),
+        Command::Evaluate(arguments) => commands::evaluate::evaluate(&arguments),
         Command::Report(arguments) => commands::report::report(&arguments),
     };
     match ending {

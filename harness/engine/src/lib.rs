@@ -3,6 +3,7 @@
 
 pub mod diagnostics;
 pub mod expectation;
+pub mod files;
 pub mod measure;
 pub mod metrics;
 pub mod pipeline;

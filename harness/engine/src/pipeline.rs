@@ -10,6 +10,7 @@ use rand::Rng;
 use thiserror::Error;
 
 use crate::{
+    files::truths::TruthFile,
     measure::{MeasureError, Measurement, NoiseFloor, measure},
     plan::{Plan, Registries},
     progress::Progress,
@@ -51,6 +52,8 @@ pub struct Outcome<'a> {
     pub timings: Vec<Timing>,
     /// Names, shapes and values of the final parameters, for export.
     pub parameters: Vec<(String, Vec<usize>, Vec<f64>)>,
+    /// The truths at the queries, for evaluating scores made elsewhere.
+    pub truths: TruthFile,
     /// Trainings that were done now, not found in the store.
     pub trained_now: usize,
 }
@@ -167,6 +170,13 @@ fn run_in<'a, T: FitReal>(
         methods: attribution.methods,
         record,
         timings: clock.timings,
+        truths: TruthFile {
+            train_ids: Some(plan.train.ids().to_vec()),
+            query_ids: Some(plan.queries.ids().to_vec()),
+            examples: plan.train.len(),
+            queries: plan.queries.len(),
+            truths: measured,
+        },
         parameters: export(model.layout(), &last_parameters(&run)),
         trained_now: retrainer.done.into_inner(),
     })

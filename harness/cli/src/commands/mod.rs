@@ -1,6 +1,7 @@
 //! One file a subcommand, and what they share.
 
 pub mod check;
+pub mod evaluate;
 pub mod list;
 pub mod log;
 pub mod report;

@@ -7,6 +7,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use attribench_engine::{
+    files::truths::TRUTHS_FILE,
     pipeline::{self, Outcome},
     plan::Plan,
     progress::{Progress, Silent},
@@ -130,6 +131,7 @@ fn write_folder(
     attribench_reports::write_facts(&facts, &outcome.timings, folder)?;
     write_atomically(&folder.join("manifest.json"), &manifest(plan, outcome, &facts)?)?;
     write_atomically(&folder.join("model.safetensors"), &parameters(outcome)?)?;
+    outcome.truths.write(&folder.join(TRUTHS_FILE))?;
     report::write(folder)
 }
 
