@@ -35,6 +35,8 @@ enum Command {
     Log(commands::log::LogArguments),
     /// Hold scores made by any tool against a truth.
     Evaluate(commands::evaluate::EvaluateArguments),
+    /// Score a model that was trained anywhere.
+    Score(commands::score::ScoreArguments),
     /// Make the report again from the rows of a finished run.
     Report(commands::report::ReportArguments),
 }
@@ -64,6 +66,7 @@ fn main() -> ExitCode {
         Command::List(arguments) => commands::list::list(&arguments),
         Command::Log(arguments) => commands::log::log(&arguments),
         Command::Evaluate(arguments) => commands::evaluate::evaluate(&arguments),
+        Command::Score(arguments) => commands::score::score(&arguments),
         Command::Report(arguments) => commands::report::report(&arguments),
     };
     match ending {

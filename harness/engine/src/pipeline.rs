@@ -10,7 +10,10 @@ use rand::Rng;
 use thiserror::Error;
 
 use crate::{
-    files::truths::TruthFile,
+    files::{
+        parameters::{Tensor, export},
+        truths::TruthFile,
+    },
     measure::{MeasureError, Measurement, NoiseFloor, measure},
     plan::{Plan, Registries},
     progress::Progress,
@@ -51,7 +54,7 @@ pub struct Outcome<'a> {
     /// Seconds of each stage.
     pub timings: Vec<Timing>,
     /// Names, shapes and values of the final parameters, for export.
-    pub parameters: Vec<(String, Vec<usize>, Vec<f64>)>,
+    pub parameters: Vec<Tensor>,
     /// The truths at the queries, for evaluating scores made elsewhere.
     pub truths: TruthFile,
     /// Trainings that were done now, not found in the store.
@@ -258,31 +261,6 @@ fn accuracy<T: Real>(
         f64::from(u8::from(top == label as usize))
     };
     Some(outputs.outer_iter().zip(labels).take(queries).map(right).collect())
-}
-
-/// Parameters by layer, as `layerK.weight` `(out, in)` and `layerK.bias` `(out)`; those of tied
-/// layers under the name of the first.
-fn export<T: Real>(
-    layout: &attribench_core::Layout,
-    theta: &[T],
-) -> Vec<(String, Vec<usize>, Vec<f64>)> {
-    let values = |range: std::ops::Range<usize>| -> Vec<f64> {
-        theta[range].iter().map(|value| value.to_f64()).collect()
-    };
-    let mut tensors = Vec::new();
-    for block in layout.blocks() {
-        let layer = &layout.layers()[block.layers[0]];
-        let (rows, columns) = layer.weight_shape();
-        if rows * columns > 0 {
-            let weight = values(layer.weight_offset..layer.bias_offset);
-            tensors.push((format!("{}.weight", layer.name), vec![rows, columns], weight));
-        }
-        if layer.has_bias() {
-            let bias = values(layer.biases());
-            tensors.push((format!("{}.bias", layer.name), vec![layer.outputs], bias));
-        }
-    }
-    tensors
 }
 
 /// Runs that start one unit in the last place away from the run; how much utilities then differ is

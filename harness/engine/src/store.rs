@@ -213,7 +213,9 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
         let path = path.to_owned();
         move |source| StoreError::Io { path, source }
     };
-    let folder = path.parent().unwrap_or(Path::new("."));
+    // The parent of a bare name is empty and means the folder that one is in.
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
     fs::create_dir_all(folder).map_err(failed(folder))?;
     let unique = COUNTER.fetch_add(1, Ordering::Relaxed);
     let temporary = folder.join(format!(".{}-{unique}.tmp", std::process::id()));

@@ -6,6 +6,7 @@ pub mod list;
 pub mod log;
 pub mod report;
 pub mod run;
+pub mod score;
 
 use std::{
     io::Write as _,

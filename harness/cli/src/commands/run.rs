@@ -156,9 +156,9 @@ fn parameters(outcome: &Outcome<'_>) -> Result<Vec<u8>> {
     let tensors: Vec<(String, Vec<usize>, Vec<u8>)> = outcome
         .parameters
         .iter()
-        .map(|(name, shape, values)| {
-            let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-            (name.clone(), shape.clone(), bytes)
+        .map(|tensor| {
+            let bytes = tensor.values.iter().flat_map(|value| value.to_le_bytes()).collect();
+            (tensor.name.clone(), tensor.shape.clone(), bytes)
         })
         .collect();
     let views = tensors
