@@ -1,9 +1,9 @@
 //! Parameters of a model under names, as other programs keep them.
 //!
 //! A dense layer `layerK` is `layerK.weight` `(out, in)` and `layerK.bias` `(out)`, which is how
-//! PyTorch lays out a linear layer; a kernel of a convolution is `(out, in, height, width)` there and
-//! `(out, in height width)` here, the same numbers in the same order. Files with other names are
-//! matched layer by layer: names that agree but for `.weight` or `.bias` are one layer, layers are
+//! PyTorch lays out a linear layer; a kernel of a convolution is `(out, in, height, width)` there
+//! and `(out, in height width)` here, the same numbers in the same order. Files with other names
+//! are matched layer by layer: names that agree but for `.weight` or `.bias` are one layer, layers are
 //! taken in the order of their names with numbers compared as numbers, and every size must agree.
 //! Where that order is not the model's, a map says which name is which.
 
@@ -100,7 +100,8 @@ pub fn read(path: &Path) -> Result<Vec<Tensor>, FileError> {
 /// `names` maps names here to names in the file.
 ///
 /// # Errors
-/// When a tensor is missing, left over, of another size or not finite; the message lists both sides.
+/// When a tensor is missing, left over, of another size or not finite; the message lists both
+/// sides.
 pub fn import<T: Real>(
     layout: &Layout,
     tensors: &[Tensor],
