@@ -3,9 +3,9 @@
 //! A dense layer `layerK` is `layerK.weight` `(out, in)` and `layerK.bias` `(out)`, which is how
 //! PyTorch lays out a linear layer; a kernel of a convolution is `(out, in, height, width)` there
 //! and `(out, in height width)` here, the same numbers in the same order. Files with other names
-//! are matched layer by layer: names that agree but for `.weight` or `.bias` are one layer, layers are
-//! taken in the order of their names with numbers compared as numbers, and every size must agree.
-//! Where that order is not the model's, a map says which name is which.
+//! are matched layer by layer: names that agree but for `.weight` or `.bias` are one layer, layers
+//! are taken in the order of their names with numbers compared as numbers, and every size must
+//! agree. Where that order is not the model's, a map says which name is which.
 
 use std::{collections::BTreeMap, ops::Range, path::Path};
 

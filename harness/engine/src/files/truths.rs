@@ -72,7 +72,8 @@ impl TruthFile {
             let known = archive.names().join(", ");
             let reason = match shapes.is_empty() {
                 true => format!(
-                    "no truth is in it (known: {known})\nhint: bring `masks` (M, n) and `utilities` (M, Q)"
+                    "no truth is in it (known: {known})\n\
+                     hint: bring `masks` (M, n) and `utilities` (M, Q)"
                 ),
                 false => format!(
                     "its truths are about different numbers of examples and queries: {shapes:?}"
