@@ -18,6 +18,7 @@ mod one_layer;
 mod pair;
 pub mod path_ledger;
 pub mod random;
+mod tails;
 pub mod trac_in_cp;
 
 #[cfg(test)]
@@ -28,10 +29,11 @@ mod common;
 use attribench_core::{Examples, Method, MethodEntry, MethodError, Queries, Real, Scores};
 use ndarray::Array2;
 
+pub use credits::Clipping;
 pub use curvature::{CurvatureKind, Damping};
 pub use grad_cos::GradCos;
 pub use grad_dot::GradDot;
-pub use in_run_shapley::InRunShapley;
+pub use in_run_shapley::{InRunShapley, StepGame};
 pub use influence_cg::{InfluenceCg, OnLimit};
 pub use influence_explicit::InfluenceExplicit;
 pub use knn_shapley::KnnShapley;

@@ -71,9 +71,19 @@ pub(crate) fn gradient_products<T: Real>(
     b: &Captures<T>,
     layout: &Layout,
 ) -> Array2<f64> {
+    gradient_products_from(0, g, b, layout)
+}
+
+/// [`gradient_products`] without the share of the first `blocks` blocks.
+pub(crate) fn gradient_products_from<T: Real>(
+    blocks: usize,
+    g: &Captures<T>,
+    b: &Captures<T>,
+    layout: &Layout,
+) -> Array2<f64> {
     let mut sum = Array2::zeros((g.len(), b.len()));
-    for block in layout.blocks() {
-        let (of_g, of_b) = (Uses::of(g, layout, block), Uses::of(b, layout, block));
+    for block in &layout.blocks()[blocks..] {
+        let (of_g, of_b) = (Uses::of(&g.layers, layout, block), Uses::of(&b.layers, layout, block));
         let pairs = g.len() as f64 * b.len() as f64;
         let explicit = pairs * block.range.len() as f64
             + g.len() as f64 * of_g.forming_cost()
@@ -106,7 +116,7 @@ pub(crate) fn block_squared_norms<T: Real>(
     block: &Block,
 ) -> Vec<f64> {
     let square = |row: &[T]| math::dot(row, row);
-    let of_g = Uses::of(g, layout, block);
+    let of_g = Uses::of(&g.layers, layout, block);
     if of_g.is_single() {
         let [used] = &of_g.uses[..] else { unreachable!("a single use") };
         let Factor::Values(delta) = used.rows else { unreachable!("a dense layer") };
@@ -132,13 +142,22 @@ pub(crate) fn directional_products<T: Real>(
     layout: &Layout,
     x: ArrayView2<'_, f64>,
 ) -> Array2<f64> {
-    let mut sum = Array2::zeros((g.len(), x.nrows()));
+    directional_products_of(&g.layers, layout, x)
+}
+
+/// [`directional_products`] of layers that `layout` describes by themselves.
+pub(crate) fn directional_products_of<T: Real>(
+    g: &[LayerCapture<T>],
+    layout: &Layout,
+    x: ArrayView2<'_, f64>,
+) -> Array2<f64> {
+    let mut sum = Array2::zeros((examples_of(g), x.nrows()));
     for block in layout.blocks() {
         let of_g = Uses::of(g, layout, block);
         let x = x.slice(s![.., block.range.clone()]);
         if of_g.is_single() {
             let layer = block.layers[0];
-            add_layer_products(&g.layers[layer], &layout.layers()[layer], x, &mut sum);
+            add_layer_products(&g[layer], &layout.layers()[layer], x, &mut sum);
         } else {
             let x = x.mapv(T::from_f64);
             of_g.for_each_chunk(|start, gradients| {
@@ -193,7 +212,7 @@ fn add_layer_products<T: Real>(
 
 /// `into += scale * gradients`, both `(n, p)`.
 pub(crate) fn add_gradients<T: Real>(
-    g: &Captures<T>,
+    g: &[LayerCapture<T>],
     layout: &Layout,
     scale: f64,
     mut into: ArrayViewMut2<'_, f64>,
@@ -202,7 +221,7 @@ pub(crate) fn add_gradients<T: Real>(
         let of_g = Uses::of(g, layout, block);
         if of_g.is_single() {
             let layer = block.layers[0];
-            add_layer_gradients(&g.layers[layer], &layout.layers()[layer], scale, into.view_mut());
+            add_layer_gradients(&g[layer], &layout.layers()[layer], scale, into.view_mut());
             continue;
         }
         of_g.for_each_chunk(|start, gradients| {
@@ -210,6 +229,25 @@ pub(crate) fn add_gradients<T: Real>(
             let mut to = into.slice_mut(s![rows, block.range.clone()]);
             to.zip_mut_with(&gradients, |to, gradient| *to += scale * gradient.to_f64());
         });
+    }
+}
+
+/// `into += scale * sum_i gradients[i]`, `p`.
+pub(crate) fn add_sum_of_gradients<T: Real>(
+    g: &[LayerCapture<T>],
+    layout: &Layout,
+    scale: f64,
+    into: &mut [f64],
+) {
+    for block in layout.blocks() {
+        let of_g = Uses::of(g, layout, block);
+        let mut sum = vec![T::zero(); block.range.len()];
+        for used in &of_g.uses {
+            used.add_gradient(0..of_g.examples * used.positions, &mut sum);
+        }
+        for (to, value) in into[block.range.clone()].iter_mut().zip(sum) {
+            *to += scale * value.to_f64();
+        }
     }
 }
 
@@ -240,7 +278,7 @@ fn add_layer_gradients<T: Real>(
 /// The gradients themselves, `(n, p)` in `f64`; for few examples.
 pub(crate) fn gradients<T: Real>(g: &Captures<T>, layout: &Layout) -> Array2<f64> {
     let mut gradients = Array2::zeros((g.len(), layout.parameters()));
-    add_gradients(g, layout, 1.0, gradients.view_mut());
+    add_gradients(&g.layers, layout, 1.0, gradients.view_mut());
     gradients
 }
 
@@ -308,9 +346,9 @@ impl<T: Real> Use<'_, T> {
         if self.layer.has_bias() { 1.0 } else { 0.0 }
     }
 
-    /// Adds the gradient of example `i` to `gradient`, the block's share of a flat vector.
-    fn add_gradient(&self, i: usize, gradient: &mut [T]) {
-        let positions = i * self.positions..(i + 1) * self.positions;
+    /// Adds the gradient of these rows of the captures, those of one example or of several, to
+    /// `gradient`, the block's share of a flat vector.
+    fn add_gradient(&self, positions: std::ops::Range<usize>, gradient: &mut [T]) {
         let shape = self.layer.weight_shape();
         let (weight, bias) = gradient.split_at_mut(shape.0 * shape.1);
         match (self.rows.part(positions.clone()), self.columns.part(positions)) {
@@ -335,6 +373,11 @@ impl<T: Real> Use<'_, T> {
     }
 }
 
+/// Number of examples captured.
+fn examples_of<T>(g: &[LayerCapture<T>]) -> usize {
+    g.first().map_or(0, |layer| layer.output_gradients.nrows() / layer.positions)
+}
+
 /// All layers' shares of one block's gradients.
 struct Uses<'a, T> {
     parameters: usize,
@@ -343,9 +386,9 @@ struct Uses<'a, T> {
 }
 
 impl<'a, T: Real> Uses<'a, T> {
-    fn of(g: &'a Captures<T>, layout: &'a Layout, block: &Block) -> Self {
+    fn of(g: &'a [LayerCapture<T>], layout: &'a Layout, block: &Block) -> Self {
         let used = |&index: &usize| {
-            let (layer, capture) = (&layout.layers()[index], &g.layers[index]);
+            let (layer, capture) = (&layout.layers()[index], &g[index]);
             let delta = Factor::Values(capture.output_gradients.view());
             let inputs = match &capture.inputs {
                 Inputs::Values(values) => Factor::Values(values.view()),
@@ -358,7 +401,7 @@ impl<'a, T: Real> Uses<'a, T> {
             Use { layer, positions: capture.positions, rows, columns }
         };
         let uses = block.layers.iter().map(used).collect();
-        Self { parameters: block.range.len(), examples: g.len(), uses }
+        Self { parameters: block.range.len(), examples: examples_of(g), uses }
     }
 
     /// Whether this is one dense layer at one position.
@@ -453,7 +496,8 @@ impl<'a, T: Real> Uses<'a, T> {
             for (row, mut gradient) in gradients.outer_iter_mut().enumerate() {
                 let gradient = gradient.as_slice_mut().expect("gradients in standard layout");
                 for used in &self.uses {
-                    used.add_gradient(start + row, gradient);
+                    let first = (start + row) * used.positions;
+                    used.add_gradient(first..first + used.positions, gradient);
                 }
             }
             read(start, gradients.view());
@@ -583,7 +627,7 @@ mod tests {
             assert_close(&along, &slow_g.dot(&x.t()), "along directions");
             let mut sum = numbers(seed + 3, slow_g.dim());
             let expected = &sum + &(&slow_g * -0.5);
-            add_gradients(&g, &layout, -0.5, sum.view_mut());
+            add_gradients(&g.layers, &layout, -0.5, sum.view_mut());
             assert_close(&sum, &expected, "sum");
         }
     }
@@ -595,8 +639,10 @@ mod tests {
         layout.push_tied(Layer::dense_without_bias("head", 3, 5).at_positions(4), table);
         let (g, b) = (captures(&layout, 3, 1), captures(&layout, 2, 2));
         let block = &layout.blocks()[0];
-        let (of_g, of_b) =
-            (super::Uses::of(&g, &layout, block), super::Uses::of(&b, &layout, block));
+        let (of_g, of_b) = (
+            super::Uses::of(&g.layers, &layout, block),
+            super::Uses::of(&b.layers, &layout, block),
+        );
         let (mut ghost, mut explicit) = (Array2::zeros((3, 2)), Array2::zeros((3, 2)));
         of_g.add_ghost_products(&of_b, &mut ghost);
         of_g.add_explicit_products(&of_b, &mut explicit);

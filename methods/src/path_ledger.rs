@@ -6,15 +6,21 @@
 //! s_k (theta_{t+1} - theta_t))`. Backwards over the run, with momentum `mu`,
 //! `u_t = eta_t a_t + mu u_{t+1}`; then the occurrence of example `i` at step `t` is credited with
 //! `-(1 / B) w_i (g_i(theta_t) . u_t)`, and weight decay `gamma` with `-gamma (theta_t . u_t)`.
+//! Dampening, Nesterov's form and decoupled decay enter as they enter the step. Adam's second
+//! moment is frozen at the values that it had, so that its step is linear in past gradients:
+//! `u_t = eta_t (1 - beta1) / (1 - beta1^{t+1}) D_t a_t + beta1 u_{t+1}`. Where a gradient was
+//! clipped by `chi`, each example bears its part (`clipping: pro-rata`, the basis for payouts), or
+//! examples are credited as if nothing had been clipped and an account of its own takes
+//! `(1 - chi) G_t . u_t` back (`clipping: system`).
 //! A step along which the utility bends too much for `K` nodes is cut into equal pieces with `K`
-//! nodes each. What the nodes still miss is posted to a rounding account, so that examples, decay
-//! and rounding sum to
+//! nodes each. What the nodes still miss is posted to a rounding account, so that examples, decay,
+//! clipping and rounding sum to
 //! `f_q(theta_T) - f_q(theta_0)`. A rounding account above 1e-9 (in `f32`: 1e-4) of `max(1, |f_q|)`
 //! is an error.
 //!
 //! # Reads
 //! The full trace, replayed once. `K` gradients for each query and step, more for the steps that
-//! are cut; with momentum, the replay runs backwards.
+//! are cut, and the batch's where gradients are clipped; with momentum, the replay runs backwards.
 //!
 //! # Shapes
 //! As `in-run-shapley`: `(B, d_l) x (d_l, q) -> (B, q)` twice a layer, node and step; with momentum
@@ -23,13 +29,14 @@
 //! # Differs from the paper
 //! The one-step game is that of in-run Shapley, and its exact Aumann-Shapley value stands in place
 //! of the first- or second-order one, so that the sum closes. The values say how the run moved, not
-//! what it would have done without an example.
+//! what it would have done without an example; what examples did to Adam's second moment is credited
+//! to nobody.
 //!
 //! # Example
 //! ```
 //! use attribench_core::Method;
 //! use attribench_methods::PathLedger;
-//! assert!(PathLedger { nodes: 4 }.check().is_err());
+//! assert!(PathLedger { nodes: 4, ..Default::default() }.check().is_err());
 //! ```
 //!
 //! # References
@@ -40,11 +47,11 @@ use attribench_core::{
     Account, Context, FullTrace, Method, MethodError, MethodInfo, Queries, Real, Scale, Scorer,
     Scores, View,
 };
-use ndarray::{Array2, ArrayView2, Axis};
+use ndarray::{Array1, Array2, ArrayView2, Axis};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    credits::{self, Closing, Node},
+    credits::{self, Bend, Clipping, Closing, Columns, Credits, Node, Rule},
     label,
 };
 
@@ -54,11 +61,13 @@ use crate::{
 pub struct PathLedger {
     /// `K`, nodes on each segment: 1, 2 or 3. Exact for utilities of degree `2K` along it.
     pub nodes: usize,
+    /// Who bears what clipping took.
+    pub clipping: Clipping,
 }
 
 impl Default for PathLedger {
     fn default() -> Self {
-        Self { nodes: 3 }
+        Self { nodes: 3, clipping: Clipping::ProRata }
     }
 }
 
@@ -85,12 +94,12 @@ impl Method for PathLedger {
 
     fn working_bytes(
         &self,
-        _examples: usize,
+        examples: usize,
         queries: usize,
         parameters: usize,
-        _number: usize,
+        number: usize,
     ) -> u64 {
-        credits::tail_bytes(queries, parameters)
+        credits::working_bytes(examples, queries, parameters, number)
     }
 
     fn fit<'a, T: Real>(
@@ -110,30 +119,21 @@ struct Fitted<'a, T> {
 
 impl<T: Real> Scorer<T> for Fitted<'_, T> {
     fn score(&mut self, queries: &Queries<T>) -> Result<Scores, MethodError> {
-        let books = self.ledger.books(self.view, queries)?;
-        let (residual, tolerance) = (books.relative_residual(), closing_tolerance::<T>());
-        if residual.is_nan() || residual > tolerance {
-            return Err(MethodError::Unsuitable(format!(
-                "the books of path-ledger close to {residual:.1e} with K = {} nodes \
-                 (wanted {tolerance:.0e})\nhint: use a smooth activation, or more `nodes`",
-                self.ledger.nodes,
-            )));
-        }
-        let Books { credits, decay, rounding, gain, .. } = books;
-        let account = |name, per_query| Account { name, per_query };
-        self.accounts = vec![
-            account("gain", gain),
-            account("weight-decay", decay),
-            account("rounding", rounding),
-        ];
-        label::<PathLedger, T>(self.view.train(), queries, credits)
+        let books = self.ledger.closed_books(self.view, queries, Columns::Each)?;
+        self.accounts = books.accounts();
+        label::<PathLedger, T>(self.view.train(), queries, books.credits)
+    }
+
+    fn score_mean(&mut self, queries: &Queries<T>) -> Result<Vec<f64>, MethodError> {
+        let books = self.ledger.closed_books(self.view, queries, Columns::Mean)?;
+        self.accounts = books.accounts();
+        Ok(books.credits.into_raw_vec_and_offset().0)
     }
 
     fn accounts(&self) -> Vec<Account> {
         self.accounts.clone()
     }
 }
-
 /// Largest rounding account relative to `max(1, |f|)`: that of the quadrature in `f64`; in `f32`
 /// the run's own rounding of its parameters comes on top.
 fn closing_tolerance<T: Real>() -> f64 {
@@ -159,34 +159,96 @@ impl PathLedger {
         view: View<'_, FullTrace, T>,
         queries: &Queries<T>,
     ) -> Result<Books, MethodError> {
-        let rule = self.rule().map_err(MethodError::Unsuitable)?;
+        self.books_of(view, queries, Columns::Each)
+    }
+
+    fn books_of<T: Real>(
+        &self,
+        view: View<'_, FullTrace, T>,
+        queries: &Queries<T>,
+        columns: Columns,
+    ) -> Result<Books, MethodError> {
         // The rounding accounts of the steps add up, so each step may miss its share.
         let share = closing_tolerance::<T>() / view.recipe().steps.max(1) as f64;
-        let credits = credits::credits(view, queries, rule, Closing::Within(share))?;
+        let rule = Rule {
+            nodes: self.rule().map_err(MethodError::Unsuitable)?,
+            closing: Closing::Within(share),
+            clipping: self.clipping,
+            columns,
+            bend: Bend::Straight,
+        };
+        let credits = credits::credits(view, queries, rule)?;
         let end = view.model().utilities(&queries.examples, queries.utility);
-        let start = credits.start.unwrap_or_else(|| end.clone());
-        Ok(Books::close(credits.examples, credits.decay, &start, &end))
+        let start = credits.start.clone().unwrap_or_else(|| end.clone());
+        let column = |each: Vec<f64>| match columns {
+            Columns::Each => each,
+            Columns::Mean => vec![each.iter().sum::<f64>() / each.len() as f64],
+        };
+        Ok(Books::close(self.clipping, credits, &column(start), &column(end)))
+    }
+
+    /// The books, or an error where they do not close.
+    fn closed_books<T: Real>(
+        &self,
+        view: View<'_, FullTrace, T>,
+        queries: &Queries<T>,
+        columns: Columns,
+    ) -> Result<Books, MethodError> {
+        let books = self.books_of(view, queries, columns)?;
+        let (residual, tolerance) = (books.relative_residual(), closing_tolerance::<T>());
+        if residual.is_nan() || residual > tolerance {
+            return Err(MethodError::Unsuitable(format!(
+                "the books of path-ledger close to {residual:.1e} with K = {} nodes \
+                 (wanted {tolerance:.0e})\nhint: use a smooth activation, or more `nodes`",
+                self.nodes,
+            )));
+        }
+        Ok(books)
     }
 }
 
-/// Accounts of each query `q`: `sum_i credits[i, q] + decay[q] + rounding[q] = gain[q]`.
+/// Accounts of each query `q`, or of their mean:
+/// `sum_i credits[i, q] + decay[q] + clipping[q] + rounding[q] = gain[q]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Books {
+    mode: Clipping,
     credits: Array2<f64>,
-    decay: Vec<f64>,
-    rounding: Vec<f64>,
-    gain: Vec<f64>,
+    decay: Array1<f64>,
+    clipping: Array1<f64>,
+    rounding: Array1<f64>,
+    gain: Array1<f64>,
     size: Vec<f64>,
 }
 
 impl Books {
     /// Posts what is missing to the rounding account.
-    fn close(credits: Array2<f64>, decay: Vec<f64>, start: &[f64], end: &[f64]) -> Self {
-        let gain: Vec<f64> = start.iter().zip(end).map(|(start, end)| end - start).collect();
-        let earned = credits.sum_axis(Axis(0));
-        let rounding = (0..gain.len()).map(|q| gain[q] - earned[q] - decay[q]).collect();
+    fn close(mode: Clipping, credits: Credits, start: &[f64], end: &[f64]) -> Self {
+        let gain: Array1<f64> = start.iter().zip(end).map(|(start, end)| end - start).collect();
+        let Credits { examples, decay, clipping, .. } = credits;
+        let rounding = &gain - &examples.sum_axis(Axis(0)) - &decay - &clipping;
         let size = start.iter().zip(end).map(|(start, end)| start.abs().max(end.abs())).collect();
-        Self { credits, decay, rounding, gain, size }
+        Self { mode, credits: examples, decay, clipping, rounding, gain, size }
+    }
+
+    /// Who bears what clipping took.
+    pub fn mode(&self) -> Clipping {
+        self.mode
+    }
+
+    /// Credit of clipping, `q`: 0 where the examples bear it.
+    pub fn clipping(&self) -> &[f64] {
+        numbers(&self.clipping)
+    }
+
+    /// The accounts that no example owns; that of clipping only where it has one.
+    fn accounts(&self) -> Vec<Account> {
+        let account = |name, amounts: &Array1<f64>| Account { name, per_query: amounts.to_vec() };
+        let mut accounts = vec![account("gain", &self.gain), account("weight-decay", &self.decay)];
+        if self.mode == Clipping::System {
+            accounts.push(account("clipping", &self.clipping));
+        }
+        accounts.push(account("rounding", &self.rounding));
+        accounts
     }
 
     /// Credits of the training examples, `(n, q)`.
@@ -196,17 +258,17 @@ impl Books {
 
     /// Credit of the weight decay, `q`.
     pub fn decay(&self) -> &[f64] {
-        &self.decay
+        numbers(&self.decay)
     }
 
     /// What closes the books, `q`.
     pub fn rounding(&self) -> &[f64] {
-        &self.rounding
+        numbers(&self.rounding)
     }
 
     /// `f_q(theta_T) - f_q(theta_0)`, `q`.
     pub fn gain(&self) -> &[f64] {
-        &self.gain
+        numbers(&self.gain)
     }
 
     /// Largest rounding account relative to `max(1, |f_q(theta_0)|, |f_q(theta_T)|)`; NaN when an
@@ -219,17 +281,23 @@ impl Books {
     }
 }
 
+fn numbers(account: &Array1<f64>) -> &[f64] {
+    account.as_slice().expect("accounts in standard layout")
+}
+
 #[cfg(test)]
 mod tests {
     use attribench_core::{
-        Context, FitReal, FullTrace, Meter, Method, MethodError, MethodInfo, Queries, Real, Run,
-        Scale, Scorer, Scores, Utility, View,
+        AdamW, Context, FitReal, FullTrace, Meter, Method, MethodError, MethodInfo, Optimiser,
+        Queries, Real, Run, Scale, Scorer, Scores, Sgd, UpdateRule, Utility, View, WeightDecay,
     };
+    use proptest::prelude::*;
     use serde::{Deserialize, Serialize};
 
-    use super::{Books, PathLedger};
+    use super::{Books, Clipping, Credits, PathLedger};
     use crate::common::{
-        assert_close, digits_like, golden_momentum, golden_sgd, scores_of, try_scores_of,
+        SEED, TestRun, assert_close, digits_like, golden_momentum, golden_sgd, scores_of,
+        try_scores_of,
     };
 
     /// Carries a query's books where a score would be: credits, then decay, rounding and gain.
@@ -259,7 +327,8 @@ mod tests {
 
     impl<T: Real> Scorer<T> for Audit<'_, T> {
         fn score(&mut self, queries: &Queries<T>) -> Result<Scores, MethodError> {
-            let books = PathLedger { nodes: self.nodes }.books(self.view, queries)?;
+            let books =
+                PathLedger { nodes: self.nodes, ..Default::default() }.books(self.view, queries)?;
             let n = books.credits().nrows();
             let values = ndarray::Array2::from_shape_fn((n + 4, queries.ids().len()), |(i, q)| {
                 match i.checked_sub(n) {
@@ -280,7 +349,7 @@ mod tests {
         // SGD: a_0 at 0.5: 1.5, a_1 at 1.25: 0.75; credits 1/4 * (1.5, 4.5 + 2 * 0.75).
         // Momentum 1/2: a_0 = 3.5, a_1 = 2.5; u_1 = 1.25, u_0 = 2.375; 1/2 (2.375, 7.125 + 2.5).
         for nodes in 1..=3 {
-            let ledger = PathLedger { nodes };
+            let ledger = PathLedger { nodes, ..Default::default() };
             let sgd = golden_sgd();
             let scores = scores_of(&ledger, &sgd.run, &sgd.queries);
             assert_close(scores.values(), &[0.375, 1.5], 1e-14);
@@ -306,6 +375,139 @@ mod tests {
         }
     }
 
+    /// Sums of the examples' credits, and the accounts, of the mean utility.
+    fn accounts_of_the_mean(
+        ledger: &PathLedger,
+        run: &TestRun<f64>,
+        queries: &Queries<f64>,
+    ) -> (f64, Vec<(&'static str, f64)>) {
+        let meter = Meter::default();
+        let mut scorer = f64::fit(ledger, run, &meter, SEED).unwrap();
+        let earned = scorer.score_mean(queries).unwrap().iter().sum();
+        let accounts = scorer.accounts();
+        (earned, accounts.iter().map(|account| (account.name, account.per_query[0])).collect())
+    }
+
+    #[test]
+    fn adam_by_the_reference() {
+        // theta_1, theta_2 and f of the two examples of `golden_sgd` under AdamW, to twelve digits.
+        let adam = AdamW {
+            beta1: 0.5,
+            beta2: 0.75,
+            eps: 0.0,
+            eps_root: 0.01,
+            weight_decay: WeightDecay::Decoupled(0.1),
+        };
+        let game = golden_sgd();
+        let rule = UpdateRule {
+            optimiser: Optimiser::AdamW(adam),
+            clip_norm: None,
+            ..game.run.recipe.rule
+        };
+        let plan = crate::common::Plan {
+            batches: vec![vec![0, 1]; 2],
+            learning_rate: 0.5,
+            rule,
+            interval: 1,
+        };
+        let run = TestRun::new(game.run.model, game.run.train, vec![0.0, 0.0], &plan);
+        assert!((run.steps[1].before[1] - 0.499376169439).abs() < 1e-12);
+        assert!((run.parameters[1] - 0.954767221942).abs() < 1e-12);
+        let (earned, accounts) = accounts_of_the_mean(&PathLedger::default(), &run, &game.queries);
+        let [(_, gain), (_, decay), (_, rounding)] = accounts[..] else { panic!("{accounts:?}") };
+        // f(theta_2) = -0.546255780163, and f(0) = -2.
+        assert!((gain - 1.453744219837).abs() < 1e-12, "{gain}");
+        assert!((earned + decay - gain).abs() < 1e-14 && rounding.abs() < 1e-14, "{rounding:e}");
+        // Decay moves theta from 0.4994 by -0.5 * 0.1 * 0.4994, where the mean slope of f along the
+        // step is 2 - (0.499376169439 + 0.954767221942) / 2.
+        let by_hand = -0.5 * 0.1 * 0.499376169439 * (2.0 - 1.454143391381 / 2.0);
+        assert!((decay - by_hand).abs() < 1e-12, "{decay} {by_hand}");
+    }
+
+    #[test]
+    fn clipping_by_hand() {
+        // Full batch, learning rate 1/2, from 0: G_0 = -2 is clipped to -1, so theta_1 = 1/2;
+        // G_1 = -3/2 to -1, so theta_2 = 1. f = -1/2 (theta - 2)^2: a_0 = 7/4, a_1 = 5/4.
+        // Unclipped credits 1/2 * 1/2 * (1, 3) * 7/4 and 1/2 * 1/2 * (1/2, 5/2) * 5/4 are shortened
+        // by 1/2 and by 2/3, or the account of clipping takes the rest.
+        let game = golden_sgd();
+        let rule = UpdateRule { clip_norm: Some(1.0), ..game.run.recipe.rule };
+        let plan = crate::common::Plan {
+            batches: vec![vec![0, 1]; 2],
+            learning_rate: 0.5,
+            rule,
+            interval: 1,
+        };
+        let run = TestRun::new(game.run.model, game.run.train, vec![0.0, 0.0], &plan);
+        let first = [7.0 / 16.0, 21.0 / 16.0];
+        let second = [5.0 / 32.0, 25.0 / 32.0];
+        let shared: Vec<f64> = (0..2).map(|i| first[i] / 2.0 + second[i] * 2.0 / 3.0).collect();
+        let pro_rata = scores_of(&PathLedger::default(), &run, &game.queries);
+        assert_close(pro_rata.values(), &shared, 1e-14);
+        let ledger = PathLedger { clipping: Clipping::System, ..Default::default() };
+        let whole = scores_of(&ledger, &run, &game.queries);
+        assert_close(whole.values(), &[first[0] + second[0], first[1] + second[1]], 1e-14);
+        let (earned, accounts) = accounts_of_the_mean(&ledger, &run, &game.queries);
+        let (name, clipping) = accounts[2];
+        assert_eq!(name, "clipping");
+        assert!((earned + clipping - shared.iter().sum::<f64>()).abs() < 1e-14);
+    }
+
+    fn decays() -> impl Strategy<Value = WeightDecay> {
+        prop_oneof![
+            Just(WeightDecay::None),
+            Just(WeightDecay::Coupled(0.03)),
+            Just(WeightDecay::Decoupled(0.03)),
+        ]
+    }
+
+    fn optimisers() -> impl Strategy<Value = Optimiser> {
+        let sgd = (0.1..0.95f64, 0.0..0.9f64, any::<bool>(), decays()).prop_map(
+            |(momentum, dampening, nesterov, weight_decay)| {
+                Optimiser::Sgd(Sgd { momentum, dampening, nesterov, weight_decay })
+            },
+        );
+        let plain = decays()
+            .prop_map(|weight_decay| Optimiser::Sgd(Sgd { weight_decay, ..Sgd::default() }));
+        let adam =
+            (0.0..0.95f64, 0.5..0.99f64, decays()).prop_map(|(beta1, beta2, weight_decay)| {
+                Optimiser::AdamW(AdamW { beta1, beta2, eps: 1e-3, eps_root: 1e-4, weight_decay })
+            });
+        prop_oneof![sgd, plain, adam]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+        /// For every optimiser and both modes of clipping: examples, decay, clipping and rounding
+        /// sum to the gain, rounding is below 1e-9, and the books of the mean are the mean's.
+        #[test]
+        fn books_close_for_every_optimiser(
+            optimiser in optimisers(),
+            clip in prop_oneof![Just(None), Just(Some(0.3))],
+            mode in prop_oneof![Just(Clipping::ProRata), Just(Clipping::System)],
+        ) {
+            let problem = digits_like::<f64>(16).network(&[4]).rule(optimiser, clip);
+            let (run, queries) = problem.learning_rate(0.05).pair(3, Utility::Margin);
+            let ledger = PathLedger { clipping: mode, ..Default::default() };
+            let meter = Meter::default();
+            let mut scorer = f64::fit(&ledger, &run, &meter, SEED).unwrap();
+            let scores = scorer.score(&queries).unwrap();
+            let accounts = scorer.accounts();
+            for q in 0..3 {
+                let amounts: Vec<f64> =
+                    accounts.iter().map(|account| account.per_query[q]).collect();
+                let (gain, others) = amounts.split_first().unwrap();
+                let posted = scores.values().column(q).sum() + others.iter().sum::<f64>();
+                prop_assert!((posted - gain).abs() < 1e-12);
+                prop_assert!(others.last().unwrap().abs() < 1e-9, "{accounts:?}");
+            }
+            let mean = scorer.score_mean(&queries).unwrap();
+            for (mean, each) in mean.iter().zip(scores.values().rows()) {
+                prop_assert!((mean - each.sum() / 3.0).abs() < 1e-12);
+            }
+        }
+    }
+
     #[test]
     fn more_nodes_close_better() {
         let (run, queries) = digits_like::<f64>(32).network(&[6]).pair(5, Utility::Margin);
@@ -320,7 +522,8 @@ mod tests {
     fn books_that_do_not_close_are_refused() {
         let problem = digits_like::<f64>(32).network(&[6]).learning_rate(1.0);
         let (run, queries) = problem.pair(5, Utility::Margin);
-        let refusal = try_scores_of(&PathLedger { nodes: 1 }, &run, &queries).unwrap_err();
+        let refusal = try_scores_of(&PathLedger { nodes: 1, ..Default::default() }, &run, &queries)
+            .unwrap_err();
         assert!(refusal.to_string().contains("K = 1"), "{refusal}");
         assert!(refusal.to_string().contains("more `nodes`"), "{refusal}");
     }
@@ -331,7 +534,8 @@ mod tests {
         let (run, queries) = problem.pair(5, Utility::Margin);
         let gradients = |nodes| {
             let meter = Meter::default();
-            let mut scorer = FitReal::fit(&PathLedger { nodes }, &run, &meter, 0).unwrap();
+            let mut scorer =
+                FitReal::fit(&PathLedger { nodes, ..Default::default() }, &run, &meter, 0).unwrap();
             scorer.score(&queries).unwrap();
             let rounding = scorer.accounts().pop().unwrap();
             assert_eq!(rounding.name, "rounding");
@@ -344,8 +548,13 @@ mod tests {
 
     #[test]
     fn books_that_are_not_numbers_have_no_small_residual() {
-        let credits = ndarray::array![[0.0, f64::NAN]];
-        let books = Books::close(credits, vec![0.0; 2], &[1.0, 1.0], &[1.0, 1.0]);
+        let credits = Credits {
+            examples: ndarray::array![[0.0, f64::NAN]],
+            decay: ndarray::Array1::zeros(2),
+            clipping: ndarray::Array1::zeros(2),
+            start: None,
+        };
+        let books = Books::close(Clipping::ProRata, credits, &[1.0, 1.0], &[1.0, 1.0]);
         assert!(books.relative_residual().is_nan());
     }
 

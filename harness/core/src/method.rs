@@ -144,6 +144,20 @@ pub trait Scorer<T: Real> {
     /// When the method fails on these queries.
     fn score(&mut self, queries: &Queries<T>) -> Result<Scores, MethodError>;
 
+    /// Scores of all training examples for the mean of the queries' utilities, `n`: one column, such
+    /// as that of a validation loss.
+    ///
+    /// By default the mean of the columns, which is the same for every method that is linear in the
+    /// utility; methods that walk the run have a shorter way.
+    ///
+    /// # Errors
+    /// As [`Self::score`].
+    fn score_mean(&mut self, queries: &Queries<T>) -> Result<Vec<f64>, MethodError> {
+        let scores = self.score(queries)?;
+        let columns = scores.values().ncols() as f64;
+        Ok(scores.values().rows().into_iter().map(|row| row.sum() / columns).collect())
+    }
+
     /// What the scores of the last call leave to accounts that no training example owns, for
     /// methods that keep books.
     fn accounts(&self) -> Vec<Account> {

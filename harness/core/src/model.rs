@@ -14,6 +14,18 @@ pub enum Curvature {
     /// The generalised Gauss-Newton matrix `J^T (d2 loss / d output2) J`; positive semi-definite,
     /// equal to the Fisher matrix for softmax cross-entropy and squared error.
     GaussNewton,
+    /// The Hessian of minus the utility, by which the descent gradient `b_q` changes.
+    OfUtility(Utility),
+}
+
+impl Curvature {
+    /// What is differentiated twice.
+    pub fn quantity(self) -> Quantity {
+        match self {
+            Self::Hessian | Self::GaussNewton => Quantity::Loss,
+            Self::OfUtility(utility) => Quantity::NegativeUtility(utility),
+        }
+    }
 }
 
 /// A model: a pure function of a flat parameter vector, differentiable once and twice.
@@ -23,7 +35,8 @@ pub enum Curvature {
 /// - Where the layout says that features enter first, `captures` gives them as the first inputs.
 /// - `gradient` is the weighted sum of the gradients that `captures` describes.
 /// - `tangents` is the derivative of the quantity along each direction.
-/// - `curvature_products` with [`Curvature::Hessian`] is the derivative of `gradient`.
+/// - `curvature_products` with [`Curvature::Hessian`] or [`Curvature::OfUtility`] is the derivative
+///   of `gradient`.
 pub trait Model<T: Real>: Send + Sync {
     /// Order of the parameters.
     fn layout(&self) -> &Layout;
@@ -61,7 +74,7 @@ pub trait Model<T: Real>: Send + Sync {
         directions: ArrayView2<'_, T>,
     ) -> Array2<T>;
 
-    /// `sum_i weights[i] * C_i direction_k` for the loss: directions `(k, p)` -> `(k, p)`.
+    /// `sum_i weights[i] * C_i direction_k` for the curvature's quantity: directions `(k, p)` -> `(k, p)`.
     fn curvature_products(
         &self,
         theta: &[T],

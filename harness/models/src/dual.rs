@@ -3,7 +3,7 @@
 //! Tangents along `k` directions lie as `[rows][k][width]`, so that every direction shares the
 //! products with the weights.
 
-use attribench_core::{Curvature, Labels, Layout, Real};
+use attribench_core::{Curvature, Labels, Layout, Quantity, Real};
 use ndarray::{ArrayView2, ArrayViewMut2};
 
 use crate::{loss, network::Op, tape::Tape};
@@ -116,7 +116,7 @@ impl<T: Real> Tangents<T> {
 
     /// Adds `sum_i w_i C_i direction_k` to `products`, `(k, p)`.
     ///
-    /// The tape holds the plain gradients of the loss, already multiplied by the weights.
+    /// The tape holds the plain gradients of the quantity, already multiplied by the weights.
     #[allow(clippy::too_many_arguments)]
     pub(crate) fn curvature(
         self,
@@ -133,8 +133,9 @@ impl<T: Real> Tangents<T> {
         let parameters = directions.ncols();
         let flat = directions.to_slice().expect("directions in standard layout");
         let classes = tape.width(ops.len());
-        let mut delta = self.output_curvature(tape, labels, weights, classes);
-        let hessian = curvature == Curvature::Hessian;
+        let mut delta =
+            self.output_curvature(tape, labels, weights, (classes, curvature.quantity()));
+        let hessian = curvature != Curvature::GaussNewton;
         for (index, op) in ops.iter().enumerate().rev() {
             let width = tape.width(index);
             match *op {
@@ -208,14 +209,14 @@ impl<T: Real> Tangents<T> {
         tape: &Tape<T>,
         labels: &Labels<T>,
         weights: &[T],
-        classes: usize,
+        (classes, quantity): (usize, Quantity),
     ) -> Vec<T> {
         let k = self.directions;
         let mut delta = self.outputs().to_vec();
         let mut plain = vec![T::zero(); classes];
         for (row, block) in delta.chunks_exact_mut(k * classes).enumerate() {
             plain.copy_from_slice(&tape.outputs()[row * classes..][..classes]);
-            loss::output_gradient(&mut plain, labels, row, attribench_core::Quantity::Loss);
+            loss::output_gradient(&mut plain, labels, row, quantity);
             for tangent in block.chunks_exact_mut(classes) {
                 loss::output_curvature(tangent, &plain, labels, row);
                 for value in tangent {

@@ -189,9 +189,10 @@ pub(crate) fn output_gradient<T: Real>(
     }
 }
 
-/// Replaces one row of output tangents by the loss's output Hessian times it.
+/// Replaces one row of output tangents by the output Hessian of the quantity times it.
 ///
-/// - cross-entropy: `(diag(p) - p p^T) dz`, with `p = delta + e_y`;
+/// - cross-entropy, and minus the margin: `(diag(p) - p p^T) dz`, with `p = delta + e_y`, for the
+///   margin the softmax of the others;
 /// - half the squared error: `dz`.
 pub(crate) fn output_curvature<T: Real>(
     tangent: &mut [T],
@@ -264,16 +265,19 @@ mod tests {
     fn curvature_is_the_derivative_of_the_gradient() {
         let labels = Labels::Classes(vec![1]);
         let direction = [0.4, -0.9, 1.3];
-        let gradient_at = |h: f64| {
-            let mut logits: [f64; 3] = std::array::from_fn(|c| LOGITS[c] + h * direction[c]);
-            output_gradient(&mut logits, &labels, 0, Quantity::Loss);
-            logits
-        };
-        let mut product = direction;
-        output_curvature(&mut product, &gradient_at(0.0), &labels, 0);
-        let (up, down) = (gradient_at(1e-5), gradient_at(-1e-5));
-        for class in 0..3 {
-            assert!((product[class] - (up[class] - down[class]) / 2e-5).abs() < 1e-9);
+        for quantity in [Quantity::Loss, Quantity::NegativeUtility(Utility::Margin)] {
+            let gradient_at = |h: f64| {
+                let mut logits: [f64; 3] = std::array::from_fn(|c| LOGITS[c] + h * direction[c]);
+                output_gradient(&mut logits, &labels, 0, quantity);
+                logits
+            };
+            let mut product = direction;
+            output_curvature(&mut product, &gradient_at(0.0), &labels, 0);
+            let (up, down) = (gradient_at(1e-5), gradient_at(-1e-5));
+            for class in 0..3 {
+                let slope = (up[class] - down[class]) / 2e-5;
+                assert!((product[class] - slope).abs() < 1e-9, "{quantity:?}");
+            }
         }
     }
 }

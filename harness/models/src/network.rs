@@ -249,7 +249,7 @@ impl<T: Real> Model<T> for Network {
             let weights = &weights[start..start + block.len()];
             let (features, labels) = (block.features(), block.labels());
             let mut tape =
-                self.output_gradients(theta, features, labels, Quantity::Loss, Some(weights));
+                self.output_gradients(theta, features, labels, curvature.quantity(), Some(weights));
             tape.backward(&self.ops, &self.layout, &mut Plain { theta, gradient: None });
             let (ops, layout, rows) = (&self.ops, &self.layout, block.len());
             Tangents::forward(&tape, rows, ops, layout, theta, directions.view()).curvature(

@@ -346,6 +346,11 @@ impl<T: Real> Problem<T> {
         self
     }
 
+    pub fn rule(mut self, optimiser: Optimiser, clip_norm: Option<f64>) -> Self {
+        self.plan.rule = UpdateRule { optimiser, clip_norm, ..self.plan.rule };
+        self
+    }
+
     pub fn learning_rate(mut self, learning_rate: f64) -> Self {
         self.plan.learning_rate = learning_rate;
         self
