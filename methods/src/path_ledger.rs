@@ -16,7 +16,8 @@
 //! nodes each. What the nodes still miss is posted to a rounding account, so that examples, decay,
 //! clipping and rounding sum to
 //! `f_q(theta_T) - f_q(theta_0)`. A rounding account above 1e-9 (in `f32`: 1e-4) of `max(1, |f_q|)`
-//! is an error.
+//! is an error. Of a run that was logged in part, the steps that were seen are booked, the gain
+//! counts from the earliest of them, and what is left goes to an account called unlogged.
 //!
 //! # Reads
 //! The full trace, replayed once. `K` gradients for each query and step, more for the steps that
@@ -184,7 +185,12 @@ impl PathLedger {
             Columns::Each => each,
             Columns::Mean => vec![each.iter().sum::<f64>() / each.len() as f64],
         };
-        Ok(Books::close(self.clipping, credits, &column(start), &column(end)))
+        Ok(Books::close(
+            (self.clipping, view.log().is_whole()),
+            credits,
+            &column(start),
+            &column(end),
+        ))
     }
 
     /// The books, or an error where they do not close.
@@ -196,7 +202,7 @@ impl PathLedger {
     ) -> Result<Books, MethodError> {
         let books = self.books_of(view, queries, columns)?;
         let (residual, tolerance) = (books.relative_residual(), closing_tolerance::<T>());
-        if residual.is_nan() || residual > tolerance {
+        if residual.is_nan() || books.is_whole && residual > tolerance {
             return Err(MethodError::Unsuitable(format!(
                 "the books of path-ledger close to {residual:.1e} with K = {} nodes \
                  (wanted {tolerance:.0e})\nhint: use a smooth activation, or more `nodes`",
@@ -212,6 +218,8 @@ impl PathLedger {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Books {
     mode: Clipping,
+    /// Whether every step and layer was there to be booked.
+    is_whole: bool,
     credits: Array2<f64>,
     decay: Array1<f64>,
     clipping: Array1<f64>,
@@ -222,12 +230,17 @@ pub struct Books {
 
 impl Books {
     /// Posts what is missing to the rounding account.
-    fn close(mode: Clipping, credits: Credits, start: &[f64], end: &[f64]) -> Self {
+    fn close(
+        (mode, is_whole): (Clipping, bool),
+        credits: Credits,
+        start: &[f64],
+        end: &[f64],
+    ) -> Self {
         let gain: Array1<f64> = start.iter().zip(end).map(|(start, end)| end - start).collect();
         let Credits { examples, decay, clipping, .. } = credits;
         let rounding = &gain - &examples.sum_axis(Axis(0)) - &decay - &clipping;
         let size = start.iter().zip(end).map(|(start, end)| start.abs().max(end.abs())).collect();
-        Self { mode, credits: examples, decay, clipping, rounding, gain, size }
+        Self { mode, is_whole, credits: examples, decay, clipping, rounding, gain, size }
     }
 
     /// Who bears what clipping took.
@@ -247,7 +260,8 @@ impl Books {
         if self.mode == Clipping::System {
             accounts.push(account("clipping", &self.clipping));
         }
-        accounts.push(account("rounding", &self.rounding));
+        let rest = if self.is_whole { "rounding" } else { "unlogged" };
+        accounts.push(account(rest, &self.rounding));
         accounts
     }
 
@@ -261,7 +275,7 @@ impl Books {
         numbers(&self.decay)
     }
 
-    /// What closes the books, `q`.
+    /// What closes the books, `q`: rounding, and what was not logged.
     pub fn rounding(&self) -> &[f64] {
         numbers(&self.rounding)
     }
@@ -554,7 +568,7 @@ mod tests {
             clipping: ndarray::Array1::zeros(2),
             start: None,
         };
-        let books = Books::close(Clipping::ProRata, credits, &[1.0, 1.0], &[1.0, 1.0]);
+        let books = Books::close((Clipping::ProRata, true), credits, &[1.0, 1.0], &[1.0, 1.0]);
         assert!(books.relative_residual().is_nan());
     }
 

@@ -9,6 +9,7 @@ mod captures;
 mod estimate;
 mod examples;
 mod games;
+mod instrumentation;
 mod layout;
 pub mod math;
 mod meter;
@@ -36,6 +37,7 @@ pub use games::{
     Ask, Axioms, Coalition, Game, GameError, NamedValuation, Reached, Repeats, Stopped, TableGame,
     Valuation, ValuationContext, ValuationEntry, ValuationInfo, Valued,
 };
+pub use instrumentation::{Instrumentation, LoggedSteps};
 pub use layout::{Block, Layer, LayerKind, Layout};
 pub use meter::{Cost, Meter};
 pub use method::{

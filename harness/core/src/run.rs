@@ -3,7 +3,7 @@
 use ndarray::Array2;
 use thiserror::Error;
 
-use crate::{Captures, Examples, Measured, Model, Queries, Real, UpdateRule};
+use crate::{Captures, Examples, Instrumentation, Measured, Model, Queries, Real, UpdateRule};
 
 /// Parameters at one moment of the run.
 #[derive(Clone, Debug)]
@@ -114,6 +114,10 @@ pub trait Run<T: Real>: Sync {
     fn checkpoints(&self) -> &[Checkpoint<T>];
     /// The optimiser's state at each checkpoint, `p` each: the velocity, or both moments.
     fn moments(&self) -> &[Vec<Vec<T>>];
+    /// What was logged of the run; replays show no more. Everything, unless the run says otherwise.
+    fn log(&self) -> Instrumentation {
+        Instrumentation::default()
+    }
     /// Replays the run from the first step.
     ///
     /// # Errors

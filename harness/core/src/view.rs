@@ -5,9 +5,9 @@ use std::marker::PhantomData;
 use ndarray::{Array2, ArrayView2};
 
 use crate::{
-    Access, Captures, Checkpoint, Curvature, Examples, Layout, Meter, Model, Observer, Quantity,
-    ReadsCheckpoints, ReadsOptimizer, ReadsTrace, ReadsWeights, Real, Recipe, Run, RunError,
-    Utility,
+    Access, Captures, Checkpoint, Curvature, Examples, Instrumentation, Layout, Meter, Model,
+    Observer, Quantity, ReadsCheckpoints, ReadsOptimizer, ReadsTrace, ReadsWeights, Real, Recipe,
+    Run, RunError, Utility,
 };
 
 /// A run seen at access level `A`. It has no public constructor.
@@ -136,7 +136,12 @@ impl<'a, A: ReadsOptimizer, T: Real> View<'a, A, T> {
 }
 
 impl<A: ReadsTrace, T: Real> View<'_, A, T> {
-    /// Shows every step to `observer`, first to last.
+    /// What was logged of the run: replays show no more.
+    pub fn log(&self) -> Instrumentation {
+        self.run.log()
+    }
+
+    /// Shows every logged step to `observer`, first to last.
     ///
     /// # Errors
     /// When the run cannot be replayed or the observer fails.
@@ -145,7 +150,7 @@ impl<A: ReadsTrace, T: Real> View<'_, A, T> {
         self.run.replay(observer)
     }
 
-    /// Shows every step to `observer`, last to first.
+    /// Shows every logged step to `observer`, last to first.
     ///
     /// # Errors
     /// When the run cannot be replayed or the observer fails.

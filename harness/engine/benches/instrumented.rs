@@ -1,18 +1,25 @@
 //! What instrumentation costs: a plain run beside the same run with credits drawn at every step.
 //!
-//! `plain` trains and shows its steps to nobody. `in-run-shapley` and `path-ledger` take the same
-//! steps by replay and draw the scores of a validation batch of 64 queries, one column each: the
-//! ratio of their times to `plain` is the price of an instrumented run. With momentum the replay
-//! runs backwards and a tail of all parameters is kept for every query.
+//! `plain` trains and shows its steps to nobody. The others take the same steps once more, with an
+//! observer: the ratio of their times to `plain` is the price of an instrumented run, which trains
+//! once. Without momentum they walk forwards, as training itself does. With momentum they walk
+//! backwards from kept states, which needs the run to have been made before: a run that is scored by
+//! replay costs `plain` on top.
+//!
+//! The published price of first-order in-run Shapley is that of one utility, the loss of a validation
+//! batch: here `mean`, one column. `each` draws a column for every query of the batch, which is what
+//! payouts ask for.
 
 use std::{hint::black_box, time::Duration};
 
-use attribench_core::{Examples, FitReal, Labels, Meter, Optimiser, Queries, Run, Utility, stream};
+use attribench_core::{
+    ErasedMethod, Examples, FitReal, Labels, Meter, Optimiser, Queries, Run, Utility, stream,
+};
 use attribench_engine::{
     trace::{TrainedRun, train_states},
     training::{Schedule, Trainer, Training},
 };
-use attribench_methods::{InRunShapley, PathLedger};
+use attribench_methods::{InRunShapley, PathLedger, StepGame};
 use attribench_models::{Activation, Network};
 use criterion::{Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
 use mimalloc::MiMalloc;
@@ -35,13 +42,43 @@ fn random_examples(rows: usize, name: &str) -> Examples<f32> {
     Examples::new(features, Labels::Classes(labels))
 }
 
-fn scores(run: &dyn Run<f32>, queries: &Queries<f32>, nodes: Option<usize>) {
+/// What an instrumented run computes.
+#[derive(Clone, Copy)]
+enum Asked {
+    Each,
+    Mean,
+}
+
+fn score(method: &dyn ErasedMethod, run: &dyn Run<f32>, queries: &Queries<f32>, asked: Asked) {
     let meter = Meter::default();
-    let scorer = match nodes {
-        None => f32::fit(&InRunShapley::default(), run, &meter, SEED),
-        Some(nodes) => f32::fit(&PathLedger { nodes }, run, &meter, SEED),
-    };
-    black_box(scorer.and_then(|mut scorer| scorer.score(queries)).expect("the run is finite"));
+    let mut scorer = f32::fit(method, run, &meter, SEED).expect("the method fits the run");
+    match asked {
+        Asked::Each => drop(black_box(scorer.score(queries).expect("the run is finite"))),
+        Asked::Mean => drop(black_box(scorer.score_mean(queries).expect("the run is finite"))),
+    }
+}
+
+/// Names, methods and questions that are timed with and without momentum.
+fn cases(has_momentum: bool) -> Vec<(&'static str, Box<dyn ErasedMethod>, Asked)> {
+    let first = || Box::new(InRunShapley { order: StepGame::First });
+    let second = || Box::new(InRunShapley { order: StepGame::Second });
+    let ledger = || Box::new(PathLedger { nodes: 2, ..Default::default() });
+    if has_momentum {
+        // With a column for each query the ledger's tails take minutes, and tell what the second
+        // line has told.
+        return vec![
+            ("in-run-shapley, mean", first(), Asked::Mean),
+            ("in-run-shapley, each", first(), Asked::Each),
+            ("path-ledger with 2 nodes, mean", ledger(), Asked::Mean),
+        ];
+    }
+    vec![
+        ("in-run-shapley, mean", first(), Asked::Mean),
+        ("in-run-shapley, each", first(), Asked::Each),
+        ("in-run-shapley to second order, mean", second(), Asked::Mean),
+        ("path-ledger with 2 nodes, mean", ledger(), Asked::Mean),
+        ("path-ledger with 2 nodes, each", ledger(), Asked::Each),
+    ]
 }
 
 fn instrumented(criterion: &mut Criterion) {
@@ -73,13 +110,9 @@ fn instrumented(criterion: &mut Criterion) {
             group.bench_function("plain", |bencher| {
                 bencher.iter(|| black_box(trainer.advance(&start, steps)));
             });
-            group.bench_function("in-run-shapley", |bencher| {
-                bencher.iter(|| scores(&run, &queries, None));
-            });
-            // With momentum the ledger's tails take minutes, and tell what the line above has told.
-            if momentum == 0.0 {
-                group.bench_function("path-ledger, 2 nodes", |bencher| {
-                    bencher.iter(|| scores(&run, &queries, Some(2)));
+            for (name, method, asked) in cases(momentum != 0.0) {
+                group.bench_function(name, |bencher| {
+                    bencher.iter(|| score(method.as_ref(), &run, &queries, asked));
                 });
             }
             group.finish();

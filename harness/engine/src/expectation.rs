@@ -4,8 +4,10 @@ use attribench_core::{Estimate, Row, Verdict};
 
 /// What may be asked for in a condition, with one line each.
 pub const METRICS: &[(&str, &str)] = &[
+    ("account-clipping", "what clipping took from the credits of examples, mean over queries"),
     ("account-gain", "what a ledger has to explain, mean over queries"),
     ("account-rounding", "what closes a ledger, mean over queries"),
+    ("account-unlogged", "what a ledger could not book from its log, mean over queries"),
     ("account-weight-decay", "what weight decay moved, mean over queries"),
     ("calibration-factor", "what scores of arbitrary scale are multiplied by before they pay"),
     ("calibration-r2", "variance of true removal effects explained by predicted ones as they are"),
@@ -13,6 +15,7 @@ pub const METRICS: &[(&str, &str)] = &[
     ("contributor-pearson", "Pearson correlation with leaving each contributor out"),
     ("contributor-spearman", "rank correlation with leaving each contributor out"),
     ("curvature-products", "Hessian- or GGN-vector products, examples times directions"),
+    ("explained-share", "credits of a method that walks the run, of the gain over the whole run"),
     ("false-positive-share", "money paid to those whom exact scores pay nothing, share"),
     ("forwards", "forward passes, examples"),
     ("gradients", "gradients, examples"),
@@ -23,6 +26,8 @@ pub const METRICS: &[(&str, &str)] = &[
     ("lds-p50", "median LDS over queries"),
     ("lds-p90", "LDS that a tenth of the queries exceed"),
     ("ledger-residual", "largest rounding account of a ledger, relative to the gain"),
+    ("log-bytes", "bytes that the log of a method that walks the run holds"),
+    ("logged-steps", "share of the steps that were logged"),
     ("loo-pearson", "Pearson correlation with leaving each example out"),
     ("loo-spearman", "rank correlation with leaving each example out"),
     ("mislabel-ap", "average precision of flipped labels, least valuable first"),

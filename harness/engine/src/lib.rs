@@ -5,6 +5,7 @@ pub mod diagnostics;
 pub mod expectation;
 pub mod files;
 pub mod imported;
+pub mod logged;
 pub mod measure;
 pub mod metrics;
 pub mod pipeline;

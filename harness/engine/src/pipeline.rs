@@ -3,7 +3,8 @@
 use std::time::Instant;
 
 use attribench_core::{
-    Examples, Failure, FitReal, Queries, Real, Record, RunError, Timing, Trial, stream,
+    AccessLevel, ErasedMethod, Examples, Failure, FitReal, Queries, Real, Record, RunError, Timing,
+    Trial, stream,
 };
 use ndarray::Array2;
 use rand::Rng;
@@ -14,16 +15,17 @@ use crate::{
         parameters::{Tensor, export},
         truths::TruthFile,
     },
+    logged::LoggedRun,
     measure::{MeasureError, Measurement, NoiseFloor, measure},
-    plan::{Plan, Registries},
+    plan::{Plan, PlannedMethod, Registries},
     progress::Progress,
     recording::{Recorder, record_states},
     retrain::Retrainer,
-    scoring::{Attributed, ScoringError, score},
+    scoring::{Attributed, Logged, Scored, ScoringError, score},
     spec::Precision,
     store::{Key, Store, StoreError},
     trace::{TrainedRun, train_states},
-    training::Trainer,
+    training::{State, Trainer},
     truths::{self, MeasuredTruths},
     tuning::{TuningData, TuningError, choose},
 };
@@ -216,14 +218,20 @@ fn attribute<'a, T: FitReal>(
         key: &tuning_key,
     });
     let mut found = Attribution { methods: vec![], failures: vec![], trials: vec![] };
+    let gain = total_gain(run, queries, plan.queries.len());
     progress.begin("scoring", plan.methods.len());
     for planned in &plan.methods {
         let scored = choose(planned, run, tuning.as_ref(), store).and_then(|(chosen, trials)| {
             found.trials.extend(trials);
             let setting = planned.settings[chosen].as_ref();
-            let (label, seed) = (&planned.label, plan.spec.seed);
-            let scored = score(label, setting, run, queries, seed, run_key, store)?;
-            Ok(Attributed { planned, scored, parameters: setting.parameters() })
+            let seed = plan.spec.seed;
+            let scored = score_from_log(planned, setting, run, queries, seed, run_key, store)?;
+            let walks = planned.method().level() == AccessLevel::FullTrace;
+            let logged = walks.then(|| Logged {
+                size: LoggedRun::new(run, &planned.log, seed).size(),
+                explained: explained(&scored, &gain),
+            });
+            Ok(Attributed { planned, scored, parameters: setting.parameters(), logged })
         });
         match scored {
             Ok(attributed) => found.methods.push(attributed),
@@ -238,6 +246,46 @@ fn attribute<'a, T: FitReal>(
     }
     progress.end();
     Ok(found)
+}
+
+/// Scores of a method that sees of the run what its log keeps.
+fn score_from_log<T: FitReal>(
+    planned: &PlannedMethod,
+    setting: &dyn ErasedMethod,
+    run: &TrainedRun<'_, T>,
+    queries: &Queries<T>,
+    seed: u64,
+    run_key: &Key,
+    store: &Store,
+) -> Result<Scored, ScoringError> {
+    if planned.log.is_whole() {
+        return score(&planned.label, setting, run, queries, seed, run_key, store);
+    }
+    let key = Key::of("log", &planned.log, &[run_key]);
+    let logged = LoggedRun::new(run, &planned.log, seed);
+    score(&planned.label, setting, &logged, queries, seed, &key, store)
+}
+
+/// Gains of the first `count` queries over the whole run.
+fn total_gain<T: Real>(run: &TrainedRun<'_, T>, queries: &Queries<T>, count: usize) -> Vec<f64> {
+    let asked = queries.examples.select(&(0..count).collect::<Vec<_>>());
+    let at = |state: &State<T>| {
+        run.trainer().model().utilities(&state.parameters, &asked, queries.utility)
+    };
+    let (first, last) = (run.states().first(), run.states().last());
+    let (start, end) = (at(first.expect("the start is kept")), at(last.expect("the end is kept")));
+    end.iter().zip(start).map(|(end, start)| end - start).collect()
+}
+
+/// What examples and accounts were credited with, of the gain of all queries; what an account
+/// could only close the books with explains nothing.
+fn explained(scored: &Scored, gain: &[f64]) -> Option<f64> {
+    let posts = ["weight-decay", "clipping"];
+    let accounts = scored.accounts.iter().filter(|(name, _)| posts.contains(&name.as_str()));
+    let of_accounts: f64 = accounts.flat_map(|(_, amounts)| &amounts[..gain.len()]).sum();
+    let of_examples = scored.scores.values().slice(ndarray::s![.., ..gain.len()]).sum();
+    let total: f64 = gain.iter().sum();
+    (total != 0.0).then(|| (of_examples + of_accounts) / total)
 }
 
 fn last_parameters<T: Real>(run: &TrainedRun<'_, T>) -> Vec<T> {

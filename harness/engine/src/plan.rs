@@ -3,8 +3,8 @@
 use std::{collections::BTreeSet, time::Instant};
 
 use attribench_core::{
-    AnyModel, ErasedMethod, Examples, FitReal, MethodEntry, ModelEntry, ParameterError, Scale,
-    StepSize, Utility,
+    AccessLevel, AnyModel, ErasedMethod, Examples, FitReal, Instrumentation, MethodEntry, Model,
+    ModelEntry, ParameterError, Scale, StepSize, Utility,
 };
 use attribench_datasets::{
     AnswerKey, Dataset, SplitOptions, Splits, Targets, assign_owners, corrupt, load, split,
@@ -40,6 +40,8 @@ pub struct PlannedMethod {
     pub label: String,
     /// The method with each of its settings, at least one; several are tuned over.
     pub settings: Vec<Box<dyn ErasedMethod>>,
+    /// What is logged of the run for the method, the `logged` among its parameters; all by default.
+    pub log: Instrumentation,
 }
 
 impl PlannedMethod {
@@ -91,7 +93,10 @@ pub fn check(text: &str, registries: &Registries<'_>) -> Result<Plan, Vec<Diagno
     let model = prepared.as_ref().and_then(|prepared| {
         check_data(&spec, &prepared.splits, &mut found);
         check_flips(&spec, prepared, &mut found);
-        plan_model(&spec, &prepared.splits, registries, &mut found)
+        let model = plan_model(&spec, &prepared.splits, registries, &mut found)?;
+        let examples = prepared.splits.train().len();
+        check_logs(&spec, &methods, model.as_ref(), examples, &mut found);
+        Some(model)
     });
     match (prepared, model) {
         (Some(prepared), Some(model)) if found.is_empty() => {
@@ -157,10 +162,8 @@ fn plan_methods(
             continue;
         };
         let Named { name, mut parameters } = asked.value.clone();
-        let label = parameters
-            .as_object_mut()
-            .and_then(|map| map.remove("label"))
-            .map_or(name.clone(), |label| label.as_str().map_or(label.to_string(), str::to_owned));
+        let label = asked.value.label();
+        parameters.as_object_mut().and_then(|map| map.remove("label"));
         if !labels.insert(label.clone()) {
             let message = format!("two methods are called `{label}`");
             found.push(Diagnostic::at(asked, message).hint("give one of them a `label`"));
@@ -170,6 +173,13 @@ fn plan_methods(
             let hint = "`run` and `truth` name rows of their own; give it another `label`";
             found.push(Diagnostic::at(asked, message).hint(hint));
         }
+        let log = match take_log(&mut parameters, entry.level) {
+            Ok(log) => log,
+            Err(reason) => {
+                found.push(Diagnostic::at(asked, format!("method `{name}`: {reason}")));
+                continue;
+            }
+        };
         let settings = match grid(parameters) {
             Ok(settings) => settings,
             Err(reason) => {
@@ -179,9 +189,14 @@ fn plan_methods(
         };
         if settings.len() > 1 {
             check_tuning(spec, asked, found);
+            if !log.is_whole() {
+                let message = format!("method `{name}` is tuned over a part of the run");
+                let hint = "leave out `tune` or `logged`";
+                found.push(Diagnostic::at(asked, message).hint(hint));
+            }
         }
         match settings.into_iter().map(entry.build).collect() {
-            Ok(settings) => planned.push(PlannedMethod { label, settings }),
+            Ok(settings) => planned.push(PlannedMethod { label, settings, log }),
             Err(error) => {
                 let error: ParameterError = error;
                 found.push(Diagnostic::at(asked, format!("method `{name}`: {error}")));
@@ -192,6 +207,44 @@ fn plan_methods(
         found.push(Diagnostic::missing("methods").hint("name at least one method"));
     }
     planned
+}
+
+/// Takes `logged` out of a method's parameters.
+fn take_log(
+    parameters: &mut serde_json::Value,
+    level: AccessLevel,
+) -> Result<Instrumentation, String> {
+    let Some(log) = parameters.as_object_mut().and_then(|map| map.remove("logged")) else {
+        return Ok(Instrumentation::default());
+    };
+    if level != AccessLevel::FullTrace {
+        return Err(format!(
+            "`logged` is for methods that read the full trace, and this one reads {level}\n\
+             hint: leave it out"
+        ));
+    }
+    serde_json::from_value(log).map_err(|error| format!("`logged`: {error}"))
+}
+
+/// Logs that name what the run does not have.
+fn check_logs(
+    spec: &Spec,
+    methods: &[PlannedMethod],
+    model: &dyn AnyModel,
+    examples: usize,
+    found: &mut Vec<Diagnostic>,
+) {
+    let steps = spec.training.value.steps(examples);
+    let layout = <dyn AnyModel as Model<f32>>::layout(model);
+    let layers: Vec<&str> = layout.layers().iter().map(|layer| layer.name.as_str()).collect();
+    // Methods that could not be planned have been told of already.
+    for method in methods {
+        let mut asked = spec.methods.iter().filter(|asked| asked.value.label() == method.label);
+        if let (Some(asked), Err(reason)) = (asked.next(), method.log.check(steps, &layers)) {
+            let message = format!("method `{}`: `logged`: {reason}", method.label);
+            found.push(Diagnostic::at(asked, message));
+        }
+    }
 }
 
 /// Most settings of one method.

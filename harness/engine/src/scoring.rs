@@ -7,6 +7,7 @@ use ndarray::{Array2, ArrayView2};
 use thiserror::Error;
 
 use crate::{
+    logged::LogSize,
     plan::PlannedMethod,
     store::{Key, NamedMatrix, Store, StoreError},
 };
@@ -32,6 +33,18 @@ pub struct Attributed<'a> {
     pub scored: Scored,
     /// Parameters of that setting.
     pub parameters: serde_json::Value,
+    /// What was logged for it, where it walks the run.
+    pub logged: Option<Logged>,
+}
+
+/// What a method of the full trace was given, and what share of the gain it explains.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Logged {
+    /// How large the log is.
+    pub size: LogSize,
+    /// What examples and accounts were credited with, of the gain of all queries over the whole
+    /// run; nothing where the gain is 0.
+    pub explained: Option<f64>,
 }
 
 /// Why a method gave nothing.

@@ -21,6 +21,16 @@ pub struct Named {
     pub parameters: serde_json::Value,
 }
 
+impl Named {
+    /// The `label` among the parameters, or the name.
+    pub fn label(&self) -> String {
+        let label = self.parameters.get("label");
+        label.map_or(self.name.clone(), |label| {
+            label.as_str().map_or(label.to_string(), str::to_owned)
+        })
+    }
+}
+
 impl<'de> Deserialize<'de> for Named {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct NamedVisitor;

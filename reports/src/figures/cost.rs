@@ -37,19 +37,19 @@ pub(crate) const COUNTED: [&str; 5] = {
 };
 
 /// A method with its accuracy and one of its costs.
-struct Point {
-    method: String,
-    access: Option<AccessLevel>,
-    accuracy: Estimate,
-    cost: f64,
+pub(super) struct Point {
+    pub method: String,
+    pub access: Option<AccessLevel>,
+    pub accuracy: Estimate,
+    pub cost: f64,
 }
 
 /// The points over one axis of costs.
-struct Panel {
-    axis_title: &'static str,
-    points: Vec<Point>,
+pub(super) struct Panel {
+    pub axis_title: &'static str,
+    pub points: Vec<Point>,
     /// Methods whose cost of this kind is not known.
-    unknown: Vec<String>,
+    pub unknown: Vec<String>,
 }
 
 impl Panel {
@@ -79,11 +79,12 @@ pub(super) fn figure(record: &Record, run: &RunFacts, timings: &[Timing]) -> Fig
     for panel in panels.iter().filter(|panel| !panel.unknown.is_empty()) {
         caption += &format!(" Without {}: {}.", panel.axis_title, panel.unknown.join(", "));
     }
-    Figure::drawn(NAME, TITLE, caption, draw(&panels, &comparison.setting.grain))
+    let up = format!("LDS (rank correlation), by {}", comparison.setting.grain);
+    Figure::drawn(NAME, TITLE, caption, draw(TITLE, &up, &panels))
 }
 
 /// The methods of a comparison over one kind of cost.
-fn panel(
+pub(super) fn panel(
     comparison: &Comparison,
     axis_title: &'static str,
     cost: &dyn Fn(&str) -> Option<f64>,
@@ -133,7 +134,8 @@ pub(crate) fn time(timings: &[Timing], method: &str) -> Option<f64> {
     timings.iter().filter(own).map(|timing| timing.seconds).reduce(|sum, seconds| sum + seconds)
 }
 
-fn draw(panels: &[Panel], grain: &str) -> Drawing {
+/// Panels side by side under a title, over a shared axis of accuracy with the title `up`.
+pub(super) fn draw(title: &str, up_title: &str, panels: &[Panel]) -> Drawing {
     let left = MARGIN + 64.0;
     let mut starts = Vec::new();
     let mut end = left - BETWEEN;
@@ -143,10 +145,10 @@ fn draw(panels: &[Panel], grain: &str) -> Drawing {
     }
     let width = end + MARGIN + 14.0;
     let mut sheet = Drawing::new(width, 100.0);
-    let top = header(&mut sheet, panels) + 8.0;
+    let top = header(&mut sheet, title, panels) + 8.0;
     let bottom = top + PLOT_HEIGHT;
     let mut drawing = Drawing::new(width, bottom + 54.0);
-    header(&mut drawing, panels);
+    header(&mut drawing, title, panels);
     let values = panels.iter().flat_map(|panel| &panel.points);
     let ends = values.flat_map(|point| [point.accuracy.lower(), point.accuracy.upper()]);
     let up = Axis::linear(ends.chain([0.0]), bottom, top);
@@ -154,13 +156,12 @@ fn draw(panels: &[Panel], grain: &str) -> Drawing {
         draw_panel(&mut drawing, panel, &up, start);
     }
     let style = Type::new(TEXT).anchored(Anchor::Middle).upwards();
-    let title = format!("LDS (rank correlation), by {grain}");
-    drawing.text((MARGIN + 4.0, (top + bottom) / 2.0), title, style);
+    drawing.text((MARGIN + 4.0, (top + bottom) / 2.0), up_title, style);
     drawing
 }
 
-fn header(drawing: &mut Drawing, panels: &[Panel]) -> f64 {
-    let top = heading(drawing, TITLE);
+fn header(drawing: &mut Drawing, title: &str, panels: &[Panel]) -> f64 {
+    let top = heading(drawing, title);
     let points = panels.iter().flat_map(|panel| &panel.points);
     let mut keys = level_keys(points.map(|point| point.access));
     keys.push((Key::Line(palette::MUTED), "best for its cost".to_owned()));

@@ -5,6 +5,7 @@ mod cost;
 mod drawing;
 mod effects;
 mod forest;
+mod logged;
 mod mispaid;
 mod palette;
 mod payouts;
@@ -102,6 +103,7 @@ impl Figure {
 /// All figures of a record, in the order of the page. A figure whose metrics are absent says so.
 pub fn draw_figures(record: &Record, run: &RunFacts, timings: &[Timing]) -> Vec<Figure> {
     let mut figures = vec![retrofit_gap::figure(record), cost::figure(record, run, timings)];
+    figures.extend(logged::figures(record, timings));
     figures.extend(effects::figures(record));
     figures.extend(payouts::figures(record));
     figures.push(mispaid::figure(record));

@@ -51,7 +51,21 @@ impl Maker<'_> {
                 let place = place("none", metric, "run", unit);
                 self.push_method(method, place, Estimate::exact(count as f64));
             }
+            self.log_rows(method);
         }
         Ok(())
+    }
+
+    /// What a method that walks the run was given to walk on.
+    fn log_rows(&mut self, method: usize) {
+        let Some(logged) = self.methods()[method].logged else { return };
+        let steps = place("none", "logged-steps", "run", "share");
+        self.push_method(method, steps, Estimate::exact(logged.size.steps));
+        let bytes = place("none", "log-bytes", "run", "bytes");
+        self.push_method(method, bytes, Estimate::exact(logged.size.bytes as f64));
+        if let Some(explained) = logged.explained {
+            let place = place("none", "explained-share", "run", "share");
+            self.push_method(method, place, Estimate::exact(explained));
+        }
     }
 }
