@@ -2,9 +2,11 @@
 //! are handed in.
 
 pub mod diagnostics;
+pub mod evaluations;
 pub mod expectation;
 pub mod files;
 pub mod imported;
+pub mod games;
 pub mod measure;
 pub mod metrics;
 pub mod pipeline;
