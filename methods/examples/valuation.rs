@@ -111,7 +111,8 @@ fn main() {
     let told = Cell::new(0usize);
     let ear = |reached: attribench_core::Reached| told.set(reached.evaluations);
     let start = Instant::now();
-    let found = valuation.value(&game, &ValuationContext::new(0, &ear)).expect("digits can be valued");
+    let found =
+        valuation.value(&game, &ValuationContext::new(0, &ear)).expect("digits can be valued");
     let seconds = start.elapsed().as_secs_f64();
     let spent = *game.spent.lock().expect("one thread");
     let everybody = Ask::first(attribench_core::Coalition::full(game.players()));
