@@ -5,9 +5,13 @@
 //! no file, no clock.
 
 pub mod aumann_shapley;
+pub mod by_retraining;
 mod cholesky;
+pub mod class_wise_shapley;
 mod credits;
 mod curvature;
+pub mod data_oob;
+pub mod g_shapley;
 pub mod games;
 pub mod grad_cos;
 pub mod grad_dot;
@@ -34,8 +38,12 @@ use attribench_core::{Examples, Method, MethodEntry, MethodError, Queries, Real,
 use ndarray::Array2;
 
 pub use aumann_shapley::AumannShapley;
+pub use by_retraining::ByRetraining;
+pub use class_wise_shapley::ClassWiseShapley;
 pub use credits::Clipping;
 pub use curvature::{CurvatureKind, Damping};
+pub use data_oob::DataOob;
+pub use g_shapley::GShapley;
 pub use grad_cos::GradCos;
 pub use grad_dot::GradDot;
 pub use in_run_shapley::{InRunShapley, StepGame};
@@ -50,6 +58,10 @@ pub use trac_in_cp::TracInCp;
 /// All methods, sorted by name.
 pub static REGISTRY: &[MethodEntry] = &[
     MethodEntry::of::<AumannShapley>(),
+    MethodEntry::of::<ByRetraining>(),
+    MethodEntry::of::<ClassWiseShapley>(),
+    MethodEntry::of::<DataOob>(),
+    MethodEntry::of::<GShapley>(),
     MethodEntry::of::<GradCos>(),
     MethodEntry::of::<GradDot>(),
     MethodEntry::of::<InRunShapley>(),

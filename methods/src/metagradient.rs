@@ -201,7 +201,7 @@ impl<'a, A: ReadsTrace, T: Real> Forward<'a, A, T> {
         let theta = self.theta.view();
         let mut gradient = model.curvature_products(&batch, &weights, Curvature::Hessian, theta);
         let mut each = Array2::<f64>::zeros((step.rows.len(), self.theta.ncols()));
-        pair::add_gradients(step.captures, model.layout(), share, each.view_mut());
+        pair::add_gradients(&step.captures.layers, model.layout(), share, each.view_mut());
         // (k, n) -> (k, batch), then (k, batch) x (batch, p) -> (k, p)
         let chosen = self.directions.select(Axis(1), step.rows);
         gradient.zip_mut_with(&math::matmul(chosen.view(), each.view()), |sum, &value| {
@@ -264,7 +264,7 @@ impl<'a, A: ReadsTrace, T: Real> Reverse<'a, A, T> {
         let shape = (self.queries.examples.len(), end.len());
         let mut gradients = Array2::<f64>::zeros(shape);
         let descent = pair::query_captures(model, self.queries);
-        pair::add_gradients(&descent, model.layout(), -1.0, gradients.view_mut());
+        pair::add_gradients(&descent.layers, model.layout(), -1.0, gradients.view_mut());
         self.lambda = gradients.mapv(T::from_f64);
         let moments = self.view.recipe().rule.optimiser.moments();
         self.moments = vec![Array2::zeros(shape); moments];

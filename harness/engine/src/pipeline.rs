@@ -1,12 +1,12 @@
 //! One experiment from its plan to its record.
 
-use std::time::Instant;
+use std::{sync::atomic::Ordering, time::Instant};
 
 use attribench_core::{
-    AccessLevel, ErasedMethod, Examples, Failure, FitReal, Queries, Real, Record, RunError, Scale,
-    Timing, Trial, stream,
+    AccessLevel, ErasedMethod, Examples, Failure, FitReal, GameError, Queries, Real, Record,
+    RunError, Scale, Timing, Trial, stream,
 };
-use ndarray::Array2;
+use ndarray::{Array2, ArrayView2};
 use rand::Rng;
 use thiserror::Error;
 
@@ -15,6 +15,7 @@ use crate::{
         parameters::{Tensor, export},
         truths::TruthFile,
     },
+    games::{GameFindings, player_rows, reference_worths, work_out},
     logged::LoggedRun,
     measure::{MeasureError, Measurement, NoiseFloor, measure},
     plan::{Plan, PlannedMethod, Registries},
@@ -26,7 +27,7 @@ use crate::{
     store::{Key, Store, StoreError},
     trace::{TrainedRun, train_states},
     training::{State, Trainer},
-    truths::{self, MeasuredTruths},
+    truths::{self, MeasuredTruths, RemovalTruth},
     tuning::{TuningData, TuningError, choose},
 };
 
@@ -42,6 +43,9 @@ pub enum PipelineError {
     /// The record of the run could not be kept.
     #[error(transparent)]
     Record(#[from] RunError),
+    /// A value does not fit the game.
+    #[error("the game over contributors: {0}")]
+    Game(#[from] GameError),
     /// The training diverged.
     #[error("training diverged: the final parameters are not finite\nhint: lower `learning-rate`")]
     Diverged,
@@ -121,6 +125,16 @@ fn run_in<'a, T: FitReal>(
     let queries = Queries { examples: plan.all_queries::<T>(), utility: spec.utility };
     let recipe_key = plan.recipe_key();
 
+    let retrainer = Retrainer {
+        model,
+        train: &train,
+        training: &spec.training.value,
+        queries: &queries,
+        key: recipe_key.clone(),
+        store,
+        done: Default::default(),
+        known: Default::default(),
+    };
     let trainer = Trainer::new(model, &train, &spec.training.value, spec.seed)
         .with_keeping(spec.replay_states);
     let states = match recorder {
@@ -131,21 +145,16 @@ fn run_in<'a, T: FitReal>(
     if last.parameters.iter().any(|value| !value.to_f64().is_finite()) {
         return Err(PipelineError::Diverged);
     }
-    let run = TrainedRun::new(trainer, states, spec.checkpoints);
+    let run =
+        TrainedRun::new(trainer, states, spec.checkpoints).trained_again_by(&retrainer, spec.seed);
     clock.lap("train the run");
 
-    let retrainer = Retrainer {
-        model,
-        train: &train,
-        training: &spec.training.value,
-        queries: &queries,
-        key: recipe_key.clone(),
-        store,
-        done: Default::default(),
-    };
-    let measured =
+    let mut measured =
         truths::measure(&spec.truths.value, &plan.train, spec.seed, &retrainer, progress)?;
     clock.lap("retrain for truths");
+    let game = game_findings(plan, &measured, registries, progress)?;
+    measured.removals.extend(game_truth(plan, &measured, queries.examples.len())?);
+    clock.lap("work out the game");
     let floor = noise_floor(&run, &queries, &Key::of("floor", &spec.seed, &[&recipe_key]), store)?;
     clock.lap("noise floor");
     let differentiates = |method: &dyn ErasedMethod| {
@@ -173,6 +182,7 @@ fn run_in<'a, T: FitReal>(
         plan,
         truths: &measured,
         methods: &attribution.methods,
+        game: game.as_ref(),
         floor: &floor,
         metasmoothness,
         accuracy: accuracy(&outputs, &queries.examples, plan.queries.len()),
@@ -194,8 +204,42 @@ fn run_in<'a, T: FitReal>(
             truths: measured,
         },
         parameters: export(model.layout(), &last_parameters(&run)),
-        trained_now: retrainer.done.into_inner(),
+        trained_now: retrainer.done.load(Ordering::Relaxed),
     })
+}
+
+/// Contributors' values in the game as a truth about them, like what is lost without them.
+fn game_truth(
+    plan: &Plan,
+    truths: &MeasuredTruths,
+    queries: usize,
+) -> Result<Option<RemovalTruth>, GameError> {
+    let (Some(planned), Some(truth)) = (&plan.game, &truths.game) else { return Ok(None) };
+    Ok(Some(RemovalTruth {
+        id: "game",
+        groups: player_rows(&plan.train, 1, plan.spec.seed),
+        names: plan.train.contributors().to_vec(),
+        effects: reference_worths(planned, truth, queries, plan.spec.seed)?,
+    }))
+}
+
+/// What values of the game over contributors say, and how near samplers come to them.
+fn game_findings(
+    plan: &Plan,
+    truths: &MeasuredTruths,
+    registries: &Registries<'_>,
+    progress: &dyn Progress,
+) -> Result<Option<GameFindings>, GameError> {
+    let (Some(planned), Some(truth)) = (&plan.game, &truths.game) else { return Ok(None) };
+    let spec = &plan.spec;
+    let treasury = registries.treasury;
+    let mispaid = |exact: ArrayView2<'_, f64>, found: ArrayView2<'_, f64>| {
+        let money = &spec.money.as_ref()?.value;
+        let pay = |scores| treasury.settle(&money.rule, scores, money.tokens, spec.seed).ok();
+        treasury.compare(&pay(exact)?, &pay(found)?).ok()?.mispaid_share
+    };
+    let data = (&plan.train, plan.queries.len(), spec.seed);
+    work_out(planned, truth, data, &mispaid, progress).map(Some)
 }
 
 /// What all methods gave.

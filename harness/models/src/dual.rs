@@ -422,12 +422,7 @@ impl<'a, T: Real> Tangents<'a, T> {
         });
     }
 
-    fn output_curvature(
-        &self,
-        labels: &Labels<T>,
-        weights: &[T],
-        quantity: Quantity,
-    ) -> Vec<T> {
+    fn output_curvature(&self, labels: &Labels<T>, weights: &[T], quantity: Quantity) -> Vec<T> {
         let width = self.tape.width(self.network.ops().len());
         let classes = width / loss::positions(labels);
         let mut delta = self.outputs().to_vec();

@@ -546,7 +546,8 @@ impl<T: Real> Model<T> for Network {
         let mut products = Array2::zeros(directions.dim());
         for (start, block) in examples.blocks(self.block_rows()) {
             let weights = &weights[start..start + block.len()];
-            let mut tape = self.output_gradients(&theta, &block, curvature.quantity(), Some(weights));
+            let mut tape =
+                self.output_gradients(&theta, &block, curvature.quantity(), Some(weights));
             tape.backward(self, &mut Plain { theta: &theta, gradient: None });
             Tangents::forward(self, &tape, &theta, &directions).curvature(
                 (block.labels(), weights),
