@@ -1,12 +1,12 @@
 //! Class-wise Shapley value (CS-Shapley).
 //!
 //! # Computes
-//! For `i` of class `y`: the mean over random sets `C` of examples of other classes, and over random
-//! orders of the examples of class `y`, of `u(S + i | C) - u(S | C)` with `S` those before `i` and
-//! `u = a_in exp(a_out)`; `a_in` and `a_out` are the accuracies on class `y` and on the rest, each
-//! divided by the number of all queries. Values of a class are scaled to sum to the accuracy
-//! `a_in` of the model trained on everything. All queries together are the validation set, so that
-//! every query gets the same scores.
+//! For `i` of class `y`: the mean over random sets `C` of examples of other classes, and over
+//! random orders of the examples of class `y`, of `u(S + i | C) - u(S | C)` with `S` those before
+//! `i` and `u = a_in exp(a_out)`; `a_in` and `a_out` are the accuracies on class `y` and on the
+//! rest, each divided by the number of all queries. Values of a class are scaled to sum to the
+//! accuracy `a_in` of the model trained on everything. All queries together are the validation set,
+//! so that every query gets the same scores.
 //!
 //! # Reads
 //! Only what training again tells: `orders` times `n`, and as many times the number of classes.

@@ -239,10 +239,16 @@ impl<T: Real> Run<T> for TestRun<T> {
             let theta = self.trained_again(weights);
             let found = match measured {
                 Measured::Utility => self.model.utilities(&theta, &at.examples, at.utility),
-                // A margin above 0 means a probability above one half: right, for two classes.
                 Measured::Correct => {
-                    let margins = self.model.utilities(&theta, &at.examples, Utility::Margin);
-                    margins.into_iter().map(|margin| f64::from(u8::from(margin > 0.0))).collect()
+                    let Labels::Classes(labels) = at.examples.labels() else {
+                        panic!("only classes can be right")
+                    };
+                    let outputs = self.model.outputs(&theta, at.examples.features());
+                    let is_top = |(row, &label): (ndarray::ArrayView1<'_, T>, &u32)| {
+                        let own = row[label as usize];
+                        f64::from(u8::from(row.iter().all(|&other| other <= own)))
+                    };
+                    outputs.outer_iter().zip(labels).map(is_top).collect()
                 }
             };
             row.assign(&ndarray::ArrayView1::from(&found));
