@@ -8,6 +8,7 @@ import json
 import sys
 import time
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -102,6 +103,72 @@ def pydvl_direct():
     return {"shape": list(scores.shape)}
 
 
+VALUED, VALUATION_QUERIES, EVALUATIONS = 100, 500, 5_000
+
+
+def digits_utility(model=None):
+    """pyDVL's utility: accuracy of scikit-learn's softmax regression on digits."""
+    from pydvl.valuation import Dataset, ModelUtility, SupervisedScorer
+    from sklearn.datasets import load_digits
+    from sklearn.linear_model import LogisticRegression
+
+    features, labels = load_digits(return_X_y=True)
+    features = features / 16.0
+    train = Dataset(features[:VALUED], labels[:VALUED])
+    queries = slice(VALUED, VALUED + VALUATION_QUERIES)
+    test = Dataset(features[queries], labels[queries])
+    model = model or LogisticRegression(C=1.0, max_iter=30)
+    scorer = SupervisedScorer("accuracy", test, default=0.0, range=(0, 1))
+    return ModelUtility(model, scorer), train
+
+
+def timed_valuation(make):
+    """Fits a valuation and says how many coalitions a second it evaluated."""
+    import warnings
+
+    warnings.filterwarnings("ignore")
+    utility, train = digits_utility()
+    valuation = make(utility)
+    start = time.perf_counter()
+    valuation.fit(train)
+    seconds = time.perf_counter() - start
+    return {"seconds": seconds, "evaluations": EVALUATIONS,
+            "evaluations_per_second": EVALUATIONS / seconds}
+
+
+def pydvl_msr():
+    """Data Banzhaf with maximum sample reuse."""
+    from pydvl.valuation import BanzhafValuation, MaxUpdates, MSRSampler
+
+    return timed_valuation(lambda utility: BanzhafValuation(
+        utility, MSRSampler(batch_size=1, seed=0), is_done=MaxUpdates(EVALUATIONS),
+        progress=False))
+
+
+def pydvl_permutation():
+    """Permutation Shapley, 50 permutations of 100 players."""
+    from pydvl.valuation import MaxUpdates, PermutationSampler, ShapleyValuation
+
+    return timed_valuation(lambda utility: ShapleyValuation(
+        utility, PermutationSampler(seed=0), is_done=MaxUpdates(EVALUATIONS // VALUED),
+        progress=False))
+
+
+def sklearn_fits():
+    """What the fits alone cost, without any valuation."""
+    utility, train = digits_utility()
+    generator = np.random.default_rng(0)
+    features, labels = train.data().x, train.data().y
+    from sklearn.linear_model import LogisticRegression
+
+    count, start = 500, time.perf_counter()
+    for _ in range(count):
+        kept = generator.random(VALUED) < 0.5
+        LogisticRegression(C=1.0, max_iter=30).fit(features[kept], labels[kept])
+    seconds = time.perf_counter() - start
+    return {"seconds": seconds, "evaluations": count, "evaluations_per_second": count / seconds}
+
+
 JOBS = {
     "import-torch": lambda: {},
     "train-mlp-784": lambda: train_steps("mlp 784-128-64-10"),
@@ -110,6 +177,9 @@ JOBS = {
     "influence-setting": lambda: {"shape": [len(part[0]) for part in influence_setting()[1:]]},
     "dattri-explicit": dattri_explicit,
     "pydvl-direct": pydvl_direct,
+    "pydvl-msr": pydvl_msr,
+    "pydvl-permutation": pydvl_permutation,
+    "sklearn-fits": sklearn_fits,
 }
 
 

@@ -4,9 +4,13 @@
 //! and its entry. It knows the contract of `attribench-core` and nothing else: no truth, no metric,
 //! no file, no clock.
 
+pub mod by_retraining;
 mod cholesky;
+pub mod class_wise_shapley;
 mod credits;
 mod curvature;
+pub mod data_oob;
+pub mod g_shapley;
 pub mod games;
 pub mod grad_cos;
 pub mod grad_dot;
@@ -28,7 +32,11 @@ mod common;
 use attribench_core::{Examples, Method, MethodEntry, MethodError, Queries, Real, Scores};
 use ndarray::Array2;
 
+pub use by_retraining::ByRetraining;
+pub use class_wise_shapley::ClassWiseShapley;
 pub use curvature::{CurvatureKind, Damping};
+pub use data_oob::DataOob;
+pub use g_shapley::GShapley;
 pub use grad_cos::GradCos;
 pub use grad_dot::GradDot;
 pub use in_run_shapley::InRunShapley;
@@ -41,6 +49,10 @@ pub use trac_in_cp::TracInCp;
 
 /// All methods, sorted by name.
 pub static REGISTRY: &[MethodEntry] = &[
+    MethodEntry::of::<ByRetraining>(),
+    MethodEntry::of::<ClassWiseShapley>(),
+    MethodEntry::of::<DataOob>(),
+    MethodEntry::of::<GShapley>(),
     MethodEntry::of::<GradCos>(),
     MethodEntry::of::<GradDot>(),
     MethodEntry::of::<InRunShapley>(),

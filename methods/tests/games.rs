@@ -3,14 +3,14 @@
 use std::io::Cursor;
 
 use attribench_core::{
-    Ask, Game, GameError, NamedValuation, Repeats, Stopped, TableGame, Valuation, ValuationContext,
-    Valued, stream,
+    Ask, Game, GameError, GroupedGame, NamedValuation, Repeats, Stopped, TableGame, Valuation,
+    ValuationContext, Valued, stream,
 };
 use attribench_methods::games::{
     Ame, AntitheticShapley, AsymmetricShapley, Banzhaf, BanzhafMsr, Beta, BetaPermutation,
-    Datamodels, EgalitarianLeastCore, FaithfulGroup, GroupTesting, GroupedGame, InfluenceSubsample,
-    LeastCore, LeaveOneOut, PermutationShapley, REGISTRY, RotationShapley, Shapley, Stop,
-    StratifiedShapley, TruncatedShapley, toy,
+    Datamodels, EgalitarianLeastCore, FaithfulGroup, GroupTesting, InfluenceSubsample, LeastCore,
+    LeaveOneOut, PermutationShapley, REGISTRY, RotationShapley, Shapley, Stop, StratifiedShapley,
+    TruncatedShapley, toy,
 };
 use ndarray::{Array1, Array2};
 use ndarray_npy::NpzReader;

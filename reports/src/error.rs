@@ -43,6 +43,14 @@ pub enum ReportError {
         /// What is wrong in it.
         what: String,
     },
+    /// A table of somebody else cannot be read as numbers.
+    #[error("{path}: {what}\nhint: give a .csv or .parquet file with one row a coalition")]
+    Columns {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
     /// A table could not be encoded.
     #[error("cannot encode {path}: {source}\nhint: this is a bug of attribench, please report it")]
     Encode {

@@ -8,10 +8,12 @@
 //! Nothing here reads a clock, and every map is ordered: the same record gives the same bytes.
 
 mod answers;
+mod columns;
 mod costs;
 mod error;
 mod facts;
 mod figures;
+mod games;
 mod number;
 mod page;
 mod score_tables;
@@ -20,6 +22,7 @@ mod summary;
 mod tables;
 
 pub use answers::answers;
+pub use columns::{NamedColumn, read_columns};
 pub use error::ReportError;
 pub use facts::{Fact, Notice, RunFacts, read_facts, write_facts};
 pub use figures::{Figure, draw_figures};

@@ -7,6 +7,7 @@ use attribench_core::{Record, Row, Timing, TrialOutcome};
 use crate::costs::{access_cell, cost_table};
 use crate::error::{make_folder, write_file};
 use crate::figures::{Figure, draw_figures};
+use crate::games;
 use crate::number::{self, count};
 use crate::{Fact, Notice, ReportError, RunFacts, answers, write_facts};
 
@@ -73,6 +74,8 @@ fn page(
         verdicts(record),
         failures(record),
         section("figures", "Figures", &drawn),
+        section("shares", "Who is owed what", &games::shares(record)),
+        section("manipulations", "Splitting, merging, copying", &games::manipulations(record)),
         rows_table(record),
         trials(record),
         section("costs", "What each method costs", &cost_table(record, run, timings)),

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use attribench_core::{
-    AccessLevel, EffectPair, Estimate, Failure, Payout, Record, Row, Trial, Verdict,
+    AccessLevel, EffectPair, Estimate, Failure, GameShare, Manipulated, Payout, Record, Row,
+    SamplingError, Trial, Verdict,
 };
 use polars::prelude::*;
 use serde::de::IntoDeserializer;
@@ -27,6 +28,9 @@ struct Words {
     verdicts: Vec<Verdict>,
     failures: Vec<Failure>,
     trials: Vec<Trial>,
+    game_shares: Vec<GameShare>,
+    sampling_errors: Vec<SamplingError>,
+    manipulated: Vec<Manipulated>,
 }
 
 /// Writes a record into a folder: `rows.parquet`, `rows.csv`, `effects.parquet`,
@@ -42,6 +46,9 @@ pub fn write_tables(record: &Record, folder: &Path) -> Result<(), ReportError> {
         verdicts: record.verdicts.clone(),
         failures: record.failures.clone(),
         trials: record.trials.clone(),
+        game_shares: record.game_shares.clone(),
+        sampling_errors: record.sampling_errors.clone(),
+        manipulated: record.manipulated.clone(),
     };
     let path = folder.join(WORDS_FILE);
     write_file(&path, &to_json(&words, &path)?)?;
@@ -66,6 +73,9 @@ pub fn read_tables(folder: &Path) -> Result<Record, ReportError> {
         verdicts: words.verdicts,
         failures: words.failures,
         trials: words.trials,
+        game_shares: words.game_shares,
+        sampling_errors: words.sampling_errors,
+        manipulated: words.manipulated,
     })
 }
 

@@ -128,7 +128,7 @@ fn the_same_record_gives_the_same_bytes() {
 fn figures_are_pictures_that_name_their_methods() {
     let record = common::record();
     let figures = draw_figures(&record, &common::facts(), &common::timings());
-    assert_eq!(figures.len(), 5);
+    assert_eq!(figures.len(), 6);
     for figure in &figures {
         assert_eq!(figure.missing(), None, "{}", figure.name());
         let svg = figure.to_svg().expect("drawn").expect("present");

@@ -39,6 +39,8 @@ enum Command {
     Score(commands::score::ScoreArguments),
     /// Make the report again from the rows of a finished run.
     Report(commands::report::ReportArguments),
+    /// Values of a game whose table of coalitions you bring.
+    Value(commands::value::ValueArguments),
 }
 
 const EXIT_CODES: &str = "\
@@ -68,6 +70,7 @@ fn main() -> ExitCode {
         Command::Evaluate(arguments) => commands::evaluate::evaluate(&arguments),
         Command::Score(arguments) => commands::score::score(&arguments),
         Command::Report(arguments) => commands::report::report(&arguments),
+        Command::Value(arguments) => commands::value::value(&arguments),
     };
     match ending {
         Ok(Ending::Done) => ExitCode::SUCCESS,

@@ -33,8 +33,8 @@ pub use captures::{Captures, Inputs, LayerCapture};
 pub use estimate::Estimate;
 pub use examples::{Examples, Labels};
 pub use games::{
-    Ask, Axioms, Coalition, Game, GameError, NamedValuation, Reached, Repeats, Stopped, TableGame,
-    Valuation, ValuationContext, ValuationEntry, ValuationInfo, Valued,
+    Ask, Axioms, Coalition, Game, GameError, GroupedGame, NamedValuation, Reached, Repeats,
+    Stopped, TableGame, Valuation, ValuationContext, ValuationEntry, ValuationInfo, Valued,
 };
 pub use layout::{Block, Layer, LayerKind, Layout};
 pub use meter::{Cost, Meter};
@@ -45,7 +45,10 @@ pub use method::{
 pub use model::{AnyModel, BuildModel, Curvature, Model, ModelEntry, Stack};
 pub use optimiser::{AdamW, HeavyBall, Optimiser, Sgd, StepSize, UpdateRule, WeightDecay};
 pub use real::Real;
-pub use record::{EffectPair, Failure, Payout, Record, Row, Timing, Trial, TrialOutcome, Verdict};
+pub use record::{
+    EffectPair, Failure, GameShare, Manipulated, Payout, Record, Row, SamplingError, Timing, Trial,
+    TrialOutcome, Verdict,
+};
 pub use retrain::{Measured, Retrain};
 pub use run::{Checkpoint, Observer, Recipe, Run, RunError, Step};
 pub use scores::{Scale, Scores, ScoresError};

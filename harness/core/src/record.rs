@@ -125,6 +125,57 @@ pub struct Trial {
     pub chosen: bool,
 }
 
+/// What a value of the game says of one contributor.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GameShare {
+    /// The value, by its label.
+    pub value: String,
+    /// Contributor.
+    pub contributor: String,
+    /// Examples that the contributor owns.
+    pub examples: usize,
+    /// What the contributor is worth, averaged over queries, in the unit of the utility.
+    pub worth: f64,
+    /// Its standard error over seeds; none where there is one seed.
+    pub standard_error: Option<f64>,
+    /// Its share of a pot: worths below zero count as zero.
+    pub share: f64,
+}
+
+/// How far shares by a sampler are from shares by all coalitions.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SamplingError {
+    /// The sampler, by its label.
+    pub sampler: String,
+    /// The exact value that it is held against.
+    pub estimates: String,
+    /// Coalitions that it was allowed to evaluate.
+    pub budget: usize,
+    /// Coalitions that it evaluated, averaged over repeats.
+    pub evaluations: f64,
+    /// Total variation between its shares and the exact ones, averaged over repeats.
+    pub share_error: Estimate,
+    /// Share of the pool in wrong hands, through the books; none where nobody is paid.
+    pub mispaid: Option<Estimate>,
+    /// How often the exact value lies within two standard errors; none without errors.
+    pub coverage: Option<f64>,
+}
+
+/// A contributor's share before and after a manipulation of accounts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Manipulated {
+    /// The value, by its label.
+    pub value: String,
+    /// What was done: `split`, `merge`, `copy`.
+    pub manipulation: String,
+    /// Who did it.
+    pub contributor: String,
+    /// Share of the pot before, of all who take part.
+    pub before: f64,
+    /// Share after.
+    pub after: f64,
+}
+
 /// Everything that an experiment reports.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Record {
@@ -144,4 +195,13 @@ pub struct Record {
     pub failures: Vec<Failure>,
     /// Settings that were tried, by method.
     pub trials: Vec<Trial>,
+    /// Values of the game over contributors.
+    #[serde(default)]
+    pub game_shares: Vec<GameShare>,
+    /// Samplers of that game against all coalitions.
+    #[serde(default)]
+    pub sampling_errors: Vec<SamplingError>,
+    /// Manipulations of accounts in that game.
+    #[serde(default)]
+    pub manipulated: Vec<Manipulated>,
 }

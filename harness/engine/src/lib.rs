@@ -2,8 +2,10 @@
 //! are handed in.
 
 pub mod diagnostics;
+pub mod evaluations;
 pub mod expectation;
 pub mod files;
+pub mod games;
 pub mod imported;
 pub mod measure;
 pub mod metrics;

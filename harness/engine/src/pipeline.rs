@@ -1,11 +1,11 @@
 //! One experiment from its plan to its record.
 
-use std::time::Instant;
+use std::{sync::atomic::Ordering, time::Instant};
 
 use attribench_core::{
-    Examples, Failure, FitReal, Queries, Real, Record, RunError, Timing, Trial, stream,
+    Examples, Failure, FitReal, GameError, Queries, Real, Record, RunError, Timing, Trial, stream,
 };
-use ndarray::Array2;
+use ndarray::{Array2, ArrayView2};
 use rand::Rng;
 use thiserror::Error;
 
@@ -14,6 +14,7 @@ use crate::{
         parameters::{Tensor, export},
         truths::TruthFile,
     },
+    games::{GameFindings, player_rows, reference_worths, work_out},
     measure::{MeasureError, Measurement, NoiseFloor, measure},
     plan::{Plan, Registries},
     progress::Progress,
@@ -24,7 +25,7 @@ use crate::{
     store::{Key, Store, StoreError},
     trace::{TrainedRun, train_states},
     training::Trainer,
-    truths::{self, MeasuredTruths},
+    truths::{self, MeasuredTruths, RemovalTruth},
     tuning::{TuningData, TuningError, choose},
 };
 
@@ -40,6 +41,9 @@ pub enum PipelineError {
     /// The record of the run could not be kept.
     #[error(transparent)]
     Record(#[from] RunError),
+    /// A value does not fit the game.
+    #[error("the game over contributors: {0}")]
+    Game(#[from] GameError),
     /// The training diverged.
     #[error("training diverged: the final parameters are not finite\nhint: lower `learning-rate`")]
     Diverged,
@@ -119,6 +123,16 @@ fn run_in<'a, T: FitReal>(
     let queries = Queries { examples: plan.all_queries::<T>(), utility: spec.utility };
     let recipe_key = plan.recipe_key();
 
+    let retrainer = Retrainer {
+        model,
+        train: &train,
+        training: &spec.training.value,
+        queries: &queries,
+        key: recipe_key.clone(),
+        store,
+        done: Default::default(),
+        known: Default::default(),
+    };
     let trainer = Trainer::new(model, &train, &spec.training.value, spec.seed);
     let states = match recorder {
         Some(recorder) => record_states(&trainer, &queries, recorder)?,
@@ -128,21 +142,16 @@ fn run_in<'a, T: FitReal>(
     if last.parameters.iter().any(|value| !value.to_f64().is_finite()) {
         return Err(PipelineError::Diverged);
     }
-    let run = TrainedRun::new(trainer, states, spec.checkpoints);
+    let run =
+        TrainedRun::new(trainer, states, spec.checkpoints).trained_again_by(&retrainer, spec.seed);
     clock.lap("train the run");
 
-    let retrainer = Retrainer {
-        model,
-        train: &train,
-        training: &spec.training.value,
-        queries: &queries,
-        key: recipe_key.clone(),
-        store,
-        done: Default::default(),
-    };
-    let measured =
+    let mut measured =
         truths::measure(&spec.truths.value, &plan.train, spec.seed, &retrainer, progress)?;
     clock.lap("retrain for truths");
+    let game = game_findings(plan, &measured, registries, progress)?;
+    measured.removals.extend(game_truth(plan, &measured, queries.examples.len())?);
+    clock.lap("work out the game");
     let floor = noise_floor(&run, &queries, &Key::of("floor", &spec.seed, &[&recipe_key]), store)?;
     clock.lap("noise floor");
 
@@ -161,6 +170,7 @@ fn run_in<'a, T: FitReal>(
         plan,
         truths: &measured,
         methods: &attribution.methods,
+        game: game.as_ref(),
         floor: &floor,
         accuracy: accuracy(&outputs, &queries.examples, plan.queries.len()),
         treasury: registries.treasury,
@@ -181,8 +191,42 @@ fn run_in<'a, T: FitReal>(
             truths: measured,
         },
         parameters: export(model.layout(), &last_parameters(&run)),
-        trained_now: retrainer.done.into_inner(),
+        trained_now: retrainer.done.load(Ordering::Relaxed),
     })
+}
+
+/// Contributors' values in the game as a truth about them, like what is lost without them.
+fn game_truth(
+    plan: &Plan,
+    truths: &MeasuredTruths,
+    queries: usize,
+) -> Result<Option<RemovalTruth>, GameError> {
+    let (Some(planned), Some(truth)) = (&plan.game, &truths.game) else { return Ok(None) };
+    Ok(Some(RemovalTruth {
+        id: "game",
+        groups: player_rows(&plan.train, 1, plan.spec.seed),
+        names: plan.train.contributors().to_vec(),
+        effects: reference_worths(planned, truth, queries, plan.spec.seed)?,
+    }))
+}
+
+/// What values of the game over contributors say, and how near samplers come to them.
+fn game_findings(
+    plan: &Plan,
+    truths: &MeasuredTruths,
+    registries: &Registries<'_>,
+    progress: &dyn Progress,
+) -> Result<Option<GameFindings>, GameError> {
+    let (Some(planned), Some(truth)) = (&plan.game, &truths.game) else { return Ok(None) };
+    let spec = &plan.spec;
+    let treasury = registries.treasury;
+    let mispaid = |exact: ArrayView2<'_, f64>, found: ArrayView2<'_, f64>| {
+        let money = &spec.money.as_ref()?.value;
+        let pay = |scores| treasury.settle(&money.rule, scores, money.tokens, spec.seed).ok();
+        treasury.compare(&pay(exact)?, &pay(found)?).ok()?.mispaid_share
+    };
+    let data = (&plan.train, plan.queries.len(), spec.seed);
+    work_out(planned, truth, data, &mispaid, progress).map(Some)
 }
 
 /// What all methods gave.

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Instant};
 
 use attribench_core::{
     AnyModel, ErasedMethod, Examples, FitReal, MethodEntry, ModelEntry, ParameterError, Scale,
-    StepSize, Utility,
+    StepSize, Utility, ValuationEntry,
 };
 use attribench_datasets::{
     AnswerKey, Dataset, SplitOptions, Splits, Targets, assign_owners, corrupt, load, split,
@@ -15,6 +15,7 @@ use serde_saphyr::Spanned;
 use crate::{
     diagnostics::Diagnostic,
     expectation::Condition,
+    games::{self, PlannedGame},
     spec::{Named, Precision, Spec},
     store::Key,
     training::Schedule,
@@ -28,6 +29,8 @@ pub struct Registries<'a> {
     pub methods: &'a [MethodEntry],
     /// Models.
     pub models: &'a [ModelEntry],
+    /// Values of games.
+    pub values: &'static [ValuationEntry],
     /// Payout rules.
     pub treasury: &'a dyn Treasury,
     /// Hash of the code that all numbers come from; results of other code are never used again.
@@ -65,6 +68,8 @@ pub struct Plan {
     pub model: Box<dyn AnyModel>,
     /// Methods in the order of the specification.
     pub methods: Vec<PlannedMethod>,
+    /// Values of the game over contributors.
+    pub game: Option<PlannedGame>,
     /// Conditions, with their text.
     pub conditions: Vec<Condition>,
     code: Key,
@@ -79,7 +84,8 @@ pub fn check(text: &str, registries: &Registries<'_>) -> Result<Plan, Vec<Diagno
     let mut found = Vec::new();
     check_numbers(&spec, &mut found);
     let methods = plan_methods(&spec, registries, &mut found);
-    let conditions = plan_conditions(&spec, &methods, &mut found);
+    let game = games::plan(&spec, registries.values, &mut found);
+    let conditions = plan_conditions(&spec, &methods, game.as_ref(), &mut found);
     check_money(&spec, &methods, registries, &mut found);
     let prepared = match prepare(&spec) {
         Ok(prepared) => Some(prepared),
@@ -91,6 +97,8 @@ pub fn check(text: &str, registries: &Registries<'_>) -> Result<Plan, Vec<Diagno
     let model = prepared.as_ref().and_then(|prepared| {
         check_data(&spec, &prepared.splits, &mut found);
         check_flips(&spec, prepared, &mut found);
+        let contributors = prepared.splits.train().contributors().len();
+        games::check_players(&spec, contributors, &mut found);
         plan_model(&spec, &prepared.splits, registries, &mut found)
     });
     match (prepared, model) {
@@ -105,6 +113,7 @@ pub fn check(text: &str, registries: &Registries<'_>) -> Result<Plan, Vec<Diagno
                 answer_key,
                 model,
                 methods,
+                game,
                 conditions,
                 code: Key::of_content(registries.code.as_bytes()),
             })
@@ -240,9 +249,11 @@ fn check_tuning(spec: &Spec, asked: &Spanned<Named>, found: &mut Vec<Diagnostic>
 fn plan_conditions(
     spec: &Spec,
     methods: &[PlannedMethod],
+    game: Option<&PlannedGame>,
     found: &mut Vec<Diagnostic>,
 ) -> Vec<Condition> {
-    let labels: Vec<&str> = methods.iter().map(|method| method.label.as_str()).collect();
+    let mut labels: Vec<&str> = methods.iter().map(|method| method.label.as_str()).collect();
+    labels.extend(game.iter().flat_map(|game| game.labels()));
     let mut conditions = Vec::new();
     for text in &spec.expect {
         match Condition::parse(&text.value, &labels) {
@@ -372,17 +383,17 @@ fn check_money(
     let method = methods.iter().find(|method| method.label == *reference);
     let every_contributor =
         reference == "leave-contributor-out" && removal_truth.is_some_and(|r| r.count.is_none());
+    let is_game = reference == "game" && spec.game.is_some();
     if method.is_some_and(|method| method.method().info().scale == Scale::Arbitrary) {
         let message = format!("`reference: {reference}` has scores of arbitrary scale");
         found.push(Diagnostic::at(money, message).hint("name a method with a unit, or a truth"));
-    } else if method.is_none() && !every_contributor {
+    } else if method.is_none() && !every_contributor && !is_game {
         let name = Spanned::new(reference, money.referenced, money.defined);
         let known = methods.iter().map(|method| method.label.as_str());
-        let known = known.chain(["leave-contributor-out"]);
-        found
-            .push(Diagnostic::unknown("reference", &name, known).hint(
-                "name a method of this experiment, or measure `leave-contributor-out` fully",
-            ));
+        let known = known.chain(["game", "leave-contributor-out"]);
+        found.push(Diagnostic::unknown("reference", &name, known).hint(
+            "name a method of this experiment, or measure `game` or `leave-contributor-out` fully",
+        ));
     }
 }
 
@@ -574,7 +585,10 @@ impl Plan {
         let pairs = self.removals() * self.queries.len() * self.methods.len();
         let effects = (pairs * EFFECT_BYTES) as u64;
         let work = methods.max(replay).max(stacks).max(effects);
-        PROGRAM_BYTES + data + states + scores + work
+        let contributors = self.train.contributors().len();
+        let game = self.spec.truths.value.game.as_ref();
+        let table = game.map_or(0, |game| games::table_bytes(game, contributors, queries));
+        PROGRAM_BYTES + data + states + scores + work + table
     }
 
     /// Removals whose effects are kept, pair by pair, for the report.

@@ -9,6 +9,7 @@ use ndarray::{Array2, ArrayView1, Axis, concatenate};
 use rayon::prelude::*;
 
 use crate::{
+    evaluations::Known,
     progress::Progress,
     store::{Key, Store, StoreError},
     training::{Trainer, Training},
@@ -33,6 +34,8 @@ pub struct Retrainer<'a, T> {
     pub store: &'a Store,
     /// Trainings that were really done, not found in the store.
     pub done: AtomicUsize,
+    /// Single trainings that are known.
+    pub known: Known,
 }
 
 /// A request: these examples kept, with this seed.

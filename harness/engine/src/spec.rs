@@ -129,6 +129,55 @@ fn one() -> usize {
     1
 }
 
+/// Retraining on every coalition of contributors.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Coalitions {
+    /// Seeds a coalition, `R`; the first is that of the run.
+    #[serde(default = "one")]
+    pub seeds: usize,
+    /// Random parts that every contributor's examples are cut into, each a player: with two parts
+    /// it can be seen what splitting an account brings.
+    #[serde(default = "one")]
+    pub parts: usize,
+}
+
+/// What contributors may do with their accounts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Manipulation {
+    /// Two accounts, each with a part of the examples.
+    Split,
+    /// One account with the next contributor.
+    Merge,
+    /// A second account with the same examples again.
+    Copy,
+}
+
+/// What is worked out from the truth `game`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct GameSection {
+    /// Values from all coalitions; the first is what methods and payouts are held against.
+    pub values: Vec<Named>,
+    /// Sampled values, which see the coalitions that they draw.
+    #[serde(default)]
+    pub samplers: Vec<Named>,
+    /// Coalitions that a sampler may evaluate, one experiment each.
+    #[serde(default)]
+    pub budgets: Vec<usize>,
+    /// Seeds of every sampler.
+    #[serde(default = "twenty")]
+    pub repeats: usize,
+    /// What is done with accounts.
+    #[serde(default)]
+    pub manipulations: Vec<Manipulation>,
+}
+
+fn twenty() -> usize {
+    20
+}
+
 /// Which truths are measured by retraining.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -142,6 +191,9 @@ pub struct Truths {
     /// Contributors.
     #[serde(default)]
     pub leave_contributor_out: Option<Removals>,
+    /// All coalitions of contributors.
+    #[serde(default)]
+    pub game: Option<Coalitions>,
 }
 
 /// A number of bytes, written with its unit: `512MiB`, `2GiB`.
@@ -318,6 +370,8 @@ sections! {
     truths, TruthsSection, "truths": Spanned<Truths>;
     /// Methods.
     methods, MethodsSection, "methods": Vec<Spanned<Named>>;
+    /// Values of the game over contributors.
+    game, GameSectionSection, "game": Option<Spanned<GameSection>> = None;
     /// Payouts.
     money, MoneySection, "money": Option<Spanned<Money>> = None;
     /// Most memory that the run may take; as much as it needs where absent.

@@ -114,7 +114,10 @@ impl Store {
     /// When the file cannot be read or does not hold named matrices with the key that it is filed
     /// by.
     pub fn read(&self, stage: &str, key: &Key) -> Result<Option<Vec<NamedMatrix>>, StoreError> {
-        let path = self.path(stage, key);
+        Self::read_file(self.path(stage, key), key)
+    }
+
+    fn read_file(path: PathBuf, key: &Key) -> Result<Option<Vec<NamedMatrix>>, StoreError> {
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -151,6 +154,14 @@ impl Store {
         key: &Key,
         matrices: &[(&str, ArrayView2<'_, f64>)],
     ) -> Result<(), StoreError> {
+        Self::write_file(&self.path(stage, key), key, matrices)
+    }
+
+    fn write_file(
+        path: &Path,
+        key: &Key,
+        matrices: &[(&str, ArrayView2<'_, f64>)],
+    ) -> Result<(), StoreError> {
         let data: Vec<(Vec<u8>, [usize; 2])> = matrices
             .iter()
             .map(|(_, matrix)| {
@@ -168,7 +179,60 @@ impl Store {
         let metadata = [(SEAL.to_owned(), seal(key, sorted.into_iter()))].into_iter().collect();
         let bytes =
             safetensors::serialize(views, Some(metadata)).expect("names of matrices are unique");
-        write_atomically(&self.path(stage, key), &bytes)
+        write_atomically(path, &bytes)
+    }
+
+    fn group_path(&self, stage: &str, group: &Key) -> PathBuf {
+        self.root.join(stage).join(&group.0)
+    }
+
+    /// Writes an entry of a group, whose entries are read together.
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    pub fn append(
+        &self,
+        stage: &str,
+        group: &Key,
+        key: &Key,
+        matrices: &[(&str, ArrayView2<'_, f64>)],
+    ) -> Result<(), StoreError> {
+        let path = self.group_path(stage, group).join(format!("{}.safetensors", key.0));
+        Self::write_file(&path, key, matrices)
+    }
+
+    /// All entries of a group, in the order of their keys.
+    ///
+    /// # Errors
+    /// When the folder or one of its files cannot be read.
+    pub fn read_group(
+        &self,
+        stage: &str,
+        group: &Key,
+    ) -> Result<Vec<Vec<NamedMatrix>>, StoreError> {
+        let path = self.group_path(stage, group);
+        let failed = |source| StoreError::Io { path: path.clone(), source };
+        let entries = match fs::read_dir(&path) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(failed(error)),
+        };
+        let mut files = Vec::new();
+        for entry in entries {
+            let file = entry.map_err(failed)?.path();
+            // Temporary files of a process that was killed have another ending.
+            if file.extension().is_some_and(|kind| kind == "safetensors") {
+                files.push(file);
+            }
+        }
+        files.sort();
+        let mut found = Vec::new();
+        for file in files {
+            let stem = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+            let key = Key(stem.to_owned());
+            found.extend(Self::read_file(file.clone(), &key)?);
+        }
+        Ok(found)
     }
 }
 

@@ -1,10 +1,16 @@
 //! A finished run with what is needed to replay it, bit for bit, in both directions.
 
 use attribench_core::{
-    Captures, Checkpoint, Examples, Model, Observer, Real, Recipe, Run, RunError, Step, Utility,
+    Captures, Checkpoint, Examples, Measured, Model, Observer, Queries, Real, Recipe, Run,
+    RunError, Step, Utility,
 };
+use ndarray::Array2;
 
+use crate::evaluations::Wanted;
+use crate::progress::Silent;
+use crate::retrain::Retrainer;
 use crate::training::{State, Trainer};
+use crate::truths::repeat_seed;
 
 /// A run that kept its state every `ceil(sqrt(T))` steps: about `sqrt(T)` states in memory, and as
 /// many steps at a time while it is replayed backwards.
@@ -14,6 +20,8 @@ pub struct TrainedRun<'a, T> {
     checkpoints: Vec<Checkpoint<T>>,
     /// The optimiser's state at each checkpoint.
     moments: Vec<Vec<Vec<T>>>,
+    /// Who trains the recipe again, and the seed of this run.
+    retrainer: Option<(&'a Retrainer<'a, T>, u64)>,
 }
 
 /// Steps at which a run of `steps` steps keeps its state: the first, the last, and every
@@ -55,7 +63,14 @@ impl<'a, T: Real> TrainedRun<'a, T> {
                 Checkpoint { step: state.step, parameters: state.parameters.clone(), exposure }
             })
             .collect();
-        Self { trainer, states, checkpoints, moments }
+        Self { trainer, states, checkpoints, moments, retrainer: None }
+    }
+
+    /// The same run, whose recipe `retrainer` trains again for methods that may; `seed` is that of
+    /// the run.
+    #[must_use]
+    pub fn trained_again_by(self, retrainer: &'a Retrainer<'a, T>, seed: u64) -> Self {
+        Self { retrainer: Some((retrainer, seed)), ..self }
     }
 
     /// The fixed part of the run.
@@ -209,5 +224,24 @@ impl<T: Real> Run<T> for TrainedRun<'_, T> {
             }
         }
         Ok(())
+    }
+
+    fn retrain(
+        &self,
+        weights: &[Vec<T>],
+        repeats: &[u64],
+        measured: Measured,
+        at: &Queries<T>,
+    ) -> Result<Array2<f64>, RunError> {
+        let Some((retrainer, seed)) = self.retrainer else {
+            return Err(RunError::NotKept { what: "recipe to be trained again" });
+        };
+        let wanted = |at: usize| Wanted {
+            weights: weights[at].clone(),
+            seed: repeat_seed(seed, repeats[at] as usize),
+        };
+        retrainer
+            .evaluate(weights.len(), &wanted, (measured, at), &Silent)
+            .map_err(|error| RunError::Retraining { reason: error.to_string() })
     }
 }

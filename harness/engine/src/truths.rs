@@ -6,6 +6,7 @@ use ndarray::{Array2, ArrayView2, Axis, s};
 use rand::seq::SliceRandom;
 
 use crate::{
+    games::{GameTruth, MOST_PLAYERS, retrain_coalitions},
     progress::Progress,
     retrain::{Kept, Request, Retrainer},
     spec::{Removals, Subsets, Truths},
@@ -74,6 +75,8 @@ pub struct MeasuredTruths {
     pub tuning_subsets: Option<SubsetTruth>,
     /// Leave-one-out and leave-contributor-out.
     pub removals: Vec<RemovalTruth>,
+    /// All coalitions of contributors.
+    pub game: Option<GameTruth>,
 }
 
 /// Examples that a subset keeps, `round(fraction * n)`.
@@ -150,6 +153,7 @@ pub fn trainings(truths: &Truths, examples: usize, contributors: usize) -> usize
     truths.subsets.map_or(0, |subsets| (subsets.subsets + subsets.tuning) * subsets.seeds)
         + removal(&truths.leave_one_out, examples)
         + removal(&truths.leave_contributor_out, contributors)
+        + truths.game.map_or(0, |game| game.seeds << (contributors * game.parts).min(MOST_PLAYERS))
 }
 
 /// Measures every truth that is asked for, in one batch of retrainings.
@@ -204,7 +208,9 @@ pub fn measure<T: Real>(
             RemovalTruth { id, groups, names, effects }
         })
         .collect();
-    Ok(MeasuredTruths { subsets, tuning_subsets, removals })
+    let retrain = |asked| retrain_coalitions(asked, dataset, seed, retrainer, progress);
+    let game = truths.game.as_ref().map(retrain).transpose()?;
+    Ok(MeasuredTruths { subsets, tuning_subsets, removals, game })
 }
 
 fn without(group: &[usize], examples: usize) -> Kept {
@@ -227,7 +233,7 @@ mod tests {
     use ndarray::{Axis, array};
 
     use super::{choose, draw_masks, effects, repeat_seed, trainings};
-    use crate::spec::{Removals, Subsets, Truths};
+    use crate::spec::{Coalitions, Removals, Subsets, Truths};
 
     #[test]
     fn masks_have_the_size_asked_for_and_differ() {
@@ -268,8 +274,9 @@ mod tests {
             subsets: Some(Subsets { fraction: 0.5, subsets: 10, seeds: 2, tuning: 5 }),
             leave_one_out: Some(Removals { count: Some(7), seeds: 1 }),
             leave_contributor_out: Some(Removals { count: None, seeds: 3 }),
+            game: Some(Coalitions { seeds: 2, parts: 1 }),
         };
-        // (10 + 5) * 2 + (7 + 1) + 3 * (4 + 1)
-        assert_eq!(trainings(&truths, 100, 4), 53);
+        // (10 + 5) * 2 + (7 + 1) + 3 * (4 + 1) + 2 * 2^4
+        assert_eq!(trainings(&truths, 100, 4), 85);
     }
 }

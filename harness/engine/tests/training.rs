@@ -12,7 +12,7 @@ use attribench_datasets::{
 use attribench_engine::{
     progress::Silent,
     retrain::Retrainer,
-    spec::{Removals, Subsets, Truths},
+    spec::{Coalitions, Removals, Subsets, Truths},
     store::{Key, Store},
     trace::{TrainedRun, kept_steps, train_states},
     training::{Schedule, State, Trainer, Training},
@@ -97,6 +97,7 @@ impl Setting {
             key: Key::of_content(b"the only recipe of this store"),
             store,
             done: Default::default(),
+            known: Default::default(),
         };
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         let found = pool.install(|| measure(truths, &self.train, SEED, &retrainer, &Silent));
@@ -328,6 +329,7 @@ const REMOVALS: Truths = Truths {
     subsets: None,
     leave_one_out: Some(Removals { count: Some(4), seeds: 2 }),
     leave_contributor_out: Some(Removals { count: None, seeds: 1 }),
+    game: None,
 };
 
 /// Effects by definition, each model trained by itself.
@@ -393,4 +395,73 @@ fn all_bits(truths: &MeasuredTruths) -> Vec<Vec<u64>> {
     let subsets = truths.subsets.as_ref().expect("subsets were asked for");
     let removals = truths.removals.iter().flat_map(|truth| &truth.effects);
     subsets.utilities.iter().chain(removals).map(bits).collect()
+}
+
+const GAME: Truths = Truths {
+    subsets: None,
+    leave_one_out: None,
+    leave_contributor_out: None,
+    game: Some(Coalitions { seeds: 1, parts: 1 }),
+};
+
+#[test]
+fn every_coalition_is_the_model_that_it_alone_would_train() {
+    let setting = Setting::new();
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let (found, trained) = setting.measure(&GAME, &store, 2);
+    let game = found.game.unwrap();
+    assert_eq!((trained, game.table.is_complete()), (32, true));
+    let table = game.table.by_seed().next().unwrap().to_owned();
+    for mask in [0b00000u32, 0b00001, 0b10110, 0b11111] {
+        let owners = setting.train.owners().iter();
+        let kept: Vec<f64> = owners.map(|owner| f64::from(mask >> owner & 1)).collect();
+        let alone = setting.utilities(kept, SEED);
+        assert_eq!(bits(table.row(mask as usize)), bits(&alone), "coalition {mask:b}");
+    }
+}
+
+#[test]
+fn a_table_is_resumed_after_a_kill_and_grows_by_seeds() {
+    let setting = Setting::new();
+    let (whole, cut) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let store = Store::open(whole.path()).unwrap();
+    let (first, _) = setting.measure(&GAME, &store, 1);
+    // Nothing is trained again, and a second seed trains its own coalitions only.
+    assert_eq!(setting.measure(&GAME, &store, 2), (first.clone(), 0));
+    let two = Truths { game: Some(Coalitions { seeds: 2, parts: 1 }), ..GAME };
+    let (grown, trained) = setting.measure(&two, &store, 2);
+    assert_eq!(trained, 32);
+    let first = first.game.unwrap().table;
+    let grown = grown.game.unwrap().table;
+    assert_eq!(first.by_seed().next().unwrap(), grown.by_seed().next().unwrap());
+    // A process that was killed between the seeds left one of two blocks.
+    let blocks = |folder: &std::path::Path| -> Vec<std::path::PathBuf> {
+        let group = std::fs::read_dir(folder.join("evaluations")).unwrap().next().unwrap();
+        let files = std::fs::read_dir(group.unwrap().path()).unwrap();
+        let mut files: Vec<_> = files.map(|file| file.unwrap().path()).collect();
+        files.sort();
+        files
+    };
+    let files = blocks(whole.path());
+    assert_eq!(files.len(), 2);
+    let kept = cut.path().join(files[0].strip_prefix(whole.path()).unwrap());
+    std::fs::create_dir_all(kept.parent().unwrap()).unwrap();
+    std::fs::copy(&files[0], &kept).unwrap();
+    let (resumed, trained) = setting.measure(&two, &Store::open(cut.path()).unwrap(), 2);
+    assert_eq!((resumed.game.unwrap().table, trained), (grown, 32));
+}
+
+#[test]
+fn parts_of_contributors_make_up_the_whole() {
+    let setting = Setting::new();
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let (whole, _) = setting.measure(&GAME, &store, 2);
+    let halves = Truths { game: Some(Coalitions { seeds: 1, parts: 2 }), ..GAME };
+    let (halved, trained) = setting.measure(&halves, &store, 2);
+    // 2^10 coalitions of halves, of which the 2^5 of whole contributors were there already.
+    assert_eq!(trained, 1024 - 32);
+    let by_contributor = halved.game.unwrap().of_contributors(9).unwrap();
+    assert_eq!(by_contributor, whole.game.unwrap().table);
 }

@@ -48,6 +48,7 @@ impl NamedValuation for Ame {
     const INFO: ValuationInfo = ValuationInfo {
         name: "ame",
         summary: "average marginal effect over coalitions of several densities, by LASSO",
+        estimates: "shapley",
         axioms: Axioms {
             is_efficient: false,
             is_symmetric: true,

@@ -41,6 +41,7 @@ impl NamedValuation for AntitheticShapley {
     const INFO: ValuationInfo = ValuationInfo {
         name: "antithetic-shapley",
         summary: "Shapley by pairs of an order and its reverse",
+        estimates: "shapley",
         axioms: Axioms {
             is_efficient: true,
             is_symmetric: true,

@@ -29,7 +29,7 @@ use super::{
     permutation_shapley::{MeanOfOrders, prefixes},
     recall::Recall,
     sampling::{Sampler, Stop, finish, sample, shuffled},
-    semivalue::{Semivalue, of_all_coalitions},
+    semivalue::{Semivalue, of_all_coalitions, over_seeds, seeds},
     sums::Tally,
 };
 
@@ -56,6 +56,7 @@ impl NamedValuation for AsymmetricShapley {
     const INFO: ValuationInfo = ValuationInfo {
         name: "asymmetric-shapley",
         summary: "Shapley over the orders that respect who arrived first",
+        estimates: "asymmetric-shapley",
         axioms: Axioms {
             is_efficient: true,
             is_symmetric: false,
@@ -74,8 +75,12 @@ impl Valuation for AsymmetricShapley {
         let players = game.players();
         let blocks = self.members(players)?;
         let largest = blocks.iter().map(Vec::len).max().unwrap_or(0);
-        if largest <= self.exact_up_to && game.repeats() == Repeats::One {
-            return exact(game, &blocks);
+        if largest <= self.exact_up_to && game.repeats() != Repeats::Endless {
+            let mut evaluations = 0;
+            let by_seed: Vec<_> = seeds(game)
+                .map(|game| exact(&game, &blocks, &mut evaluations))
+                .collect::<Result<_, _>>()?;
+            return Ok(over_seeds(by_seed, evaluations));
         }
         let mut recall = Recall::new(game);
         let tally = Tally::of_means((players, game.outcomes()), game.repeats());
@@ -106,21 +111,24 @@ impl AsymmetricShapley {
 }
 
 /// Each block's own game, on top of those who were there before it.
-fn exact(game: &dyn Game, blocks: &[Vec<usize>]) -> Result<Valued, GameError> {
+fn exact(
+    game: &dyn Game,
+    blocks: &[Vec<usize>],
+    evaluations: &mut usize,
+) -> Result<Array2<f64>, GameError> {
     let mut values = Array2::zeros((game.players(), game.outcomes()));
     let mut earlier = Coalition::empty(game.players());
-    let mut evaluations = 0;
     for members in blocks {
         let onto = Onto { game, earlier: &earlier, members };
         let weights = Semivalue::Shapley.size_weights(members.len());
         let found = of_all_coalitions(&onto, AsymmetricShapley::INFO.name, &weights)?;
-        evaluations += found.evaluations();
+        *evaluations += found.evaluations();
         for (&member, value) in members.iter().zip(found.values().outer_iter()) {
             values.row_mut(member).assign(&value);
             earlier.insert(member);
         }
     }
-    Ok(Valued::exact(values, evaluations))
+    Ok(values)
 }
 
 /// The game among `members` who join those that are there.

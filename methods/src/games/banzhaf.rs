@@ -29,6 +29,7 @@ impl NamedValuation for Banzhaf {
     const INFO: ValuationInfo = ValuationInfo {
         name: "banzhaf",
         summary: "mean marginal contribution over all coalitions alike, from all coalitions",
+        estimates: "banzhaf",
         axioms: Axioms {
             is_efficient: false,
             is_symmetric: true,

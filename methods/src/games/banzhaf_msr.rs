@@ -42,6 +42,7 @@ impl NamedValuation for BanzhafMsr {
     const INFO: ValuationInfo = ValuationInfo {
         name: "banzhaf-msr",
         summary: "Banzhaf by random coalitions, each of which serves every player",
+        estimates: "banzhaf",
         axioms: Axioms {
             is_efficient: false,
             is_symmetric: true,

@@ -49,6 +49,7 @@ impl NamedValuation for Beta {
     const INFO: ValuationInfo = ValuationInfo {
         name: "beta",
         summary: "Beta Shapley: coalition sizes weighed by a beta law, from all coalitions",
+        estimates: "beta",
         axioms: Axioms {
             is_efficient: false,
             is_symmetric: true,

@@ -51,6 +51,7 @@ impl NamedValuation for BetaPermutation {
     const INFO: ValuationInfo = ValuationInfo {
         name: "beta-permutation",
         summary: "Beta Shapley by random orders of arrival",
+        estimates: "beta",
         axioms: Axioms {
             is_efficient: false,
             is_symmetric: true,

@@ -43,6 +43,7 @@ impl NamedValuation for Datamodels {
     const INFO: ValuationInfo = ValuationInfo {
         name: "datamodels",
         summary: "coefficients of a sparse linear model of worth by who is in",
+        estimates: "banzhaf",
         axioms: Axioms {
             is_efficient: false,
             is_symmetric: true,

@@ -41,6 +41,7 @@ impl NamedValuation for EgalitarianLeastCore {
     const INFO: ValuationInfo = ValuationInfo {
         name: "egalitarian-least-core",
         summary: "the most equal payoffs of the least core",
+        estimates: "egalitarian-least-core",
         axioms: Axioms {
             is_efficient: true,
             is_symmetric: true,

@@ -27,7 +27,7 @@ use super::{
     permutation_shapley::{MeanOfOrders, Orders},
     recall::Recall,
     sampling::{Stop, finish, sample},
-    semivalue::{Semivalue, of_all_coalitions},
+    semivalue::{AtSeed, Semivalue, of_all_coalitions, over_seeds, seeds},
     sums::Tally,
 };
 
@@ -53,6 +53,7 @@ impl NamedValuation for FaithfulGroup {
     const INFO: ValuationInfo = ValuationInfo {
         name: "faithful-group-shapley",
         summary: "Shapley of items, summed over who owns them: splitting accounts changes nothing",
+        estimates: "shapley",
         axioms: Axioms {
             is_efficient: true,
             is_symmetric: true,
@@ -78,10 +79,15 @@ impl Valuation for FaithfulGroup {
                 groups.len()
             )));
         }
-        if items <= self.exact_up_to && game.repeats() == Repeats::One {
+        if items <= self.exact_up_to && game.repeats() != Repeats::Endless {
             let weights = Semivalue::Shapley.size_weights(items);
-            let found = of_all_coalitions(game, Self::INFO.name, &weights)?;
-            return Ok(Valued::exact(by_group(groups, found.values()), found.evaluations()));
+            let of = |game: AtSeed<'_>| {
+                let found = of_all_coalitions(&game, Self::INFO.name, &weights)?;
+                Ok(by_group(groups, found.values()))
+            };
+            let by_seed: Vec<_> = seeds(game).map(of).collect::<Result<_, GameError>>()?;
+            let evaluations = by_seed.len() << items;
+            return Ok(over_seeds(by_seed, evaluations));
         }
         let mut recall = Recall::new(game);
         let count = groups.iter().max().map_or(0, |last| last + 1);

@@ -43,6 +43,7 @@ impl NamedValuation for GroupTesting {
     const INFO: ValuationInfo = ValuationInfo {
         name: "group-testing",
         summary: "Shapley by random coalitions, each of which serves every player",
+        estimates: "shapley",
         axioms: Axioms {
             is_efficient: true,
             is_symmetric: true,

@@ -50,6 +50,7 @@ impl NamedValuation for InfluenceSubsample {
     const INFO: ValuationInfo = ValuationInfo {
         name: "influence-subsample",
         summary: "worth with a player minus worth without, over coalitions of one size",
+        estimates: "shapley",
         axioms: Axioms {
             is_efficient: false,
             is_symmetric: true,

@@ -56,6 +56,7 @@ impl NamedValuation for LeastCore {
     const INFO: ValuationInfo = ValuationInfo {
         name: "least-core",
         summary: "payoffs that leave the most discontent coalition as content as can be",
+        estimates: "least-core",
         axioms: Axioms {
             is_efficient: true,
             is_symmetric: false,

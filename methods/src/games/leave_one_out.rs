@@ -15,13 +15,13 @@
 //! Cook, Weisberg, Residuals and Influence in Regression, 1982.
 
 use attribench_core::{
-    Ask, Axioms, Coalition, Game, GameError, NamedValuation, Repeats, Stopped, Valuation,
-    ValuationContext, ValuationInfo, Valued,
+    Ask, Axioms, Coalition, Game, GameError, NamedValuation, Repeats, Valuation, ValuationContext,
+    ValuationInfo, Valued,
 };
 use ndarray::{Array2, s};
 use serde::{Deserialize, Serialize};
 
-use super::sums::{mean_of, spread_of_mean};
+use super::semivalue::over_seeds;
 
 /// See the [module](self).
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -41,6 +41,7 @@ impl NamedValuation for LeaveOneOut {
     const INFO: ValuationInfo = ValuationInfo {
         name: "leave-one-out",
         summary: "what is lost when one player leaves all the others",
+        estimates: "leave-one-out",
         axioms: Axioms {
             is_efficient: false,
             is_symmetric: true,
@@ -64,15 +65,7 @@ impl Valuation for LeaveOneOut {
         let by_seed: Vec<Array2<f64>> =
             (0..seeds).map(|repeat| losses(game, repeat)).collect::<Result<_, _>>()?;
         let evaluations = by_seed.len() * (game.players() + 1);
-        Ok(match by_seed.len() {
-            1 => Valued::exact(by_seed.into_iter().next().expect("one seed"), evaluations),
-            _ => Valued::sampled(
-                mean_of(&by_seed),
-                spread_of_mean(&by_seed),
-                evaluations,
-                Stopped::Exact,
-            ),
-        })
+        Ok(over_seeds(by_seed, evaluations))
     }
 }
 

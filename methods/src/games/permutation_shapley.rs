@@ -40,6 +40,7 @@ impl NamedValuation for PermutationShapley {
     const INFO: ValuationInfo = ValuationInfo {
         name: "permutation-shapley",
         summary: "Shapley by random orders of arrival",
+        estimates: "shapley",
         axioms: Axioms {
             is_efficient: true,
             is_symmetric: true,

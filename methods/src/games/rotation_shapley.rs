@@ -40,6 +40,7 @@ impl NamedValuation for RotationShapley {
     const INFO: ValuationInfo = ValuationInfo {
         name: "rotation-shapley",
         summary: "Shapley by all rotations of random orders, every player once at every place",
+        estimates: "shapley",
         axioms: Axioms {
             is_efficient: true,
             is_symmetric: true,

@@ -1,6 +1,6 @@
 //! How coalitions of each size count, and the values that follow from all coalitions at once.
 
-use attribench_core::{Ask, Coalition, Game, GameError, Repeats, Valued};
+use attribench_core::{Ask, Coalition, Game, GameError, Repeats, Stopped, Valued};
 use ndarray::Array2;
 
 use super::sums::{mean_of, spread_of_mean};
@@ -74,15 +74,46 @@ pub(crate) fn of_all_coalitions(
     let by_seed: Vec<Array2<f64>> =
         tables.iter().map(|table| semivalues(players, table, size_weights)).collect();
     let evaluations = by_seed.len() << players;
-    Ok(match by_seed.len() {
-        1 => Valued::exact(by_seed.into_iter().next().expect("one seed"), evaluations),
-        _ => Valued::sampled(
-            mean_of(&by_seed),
-            spread_of_mean(&by_seed),
-            evaluations,
-            attribench_core::Stopped::Exact,
-        ),
-    })
+    Ok(over_seeds(by_seed, evaluations))
+}
+
+/// Values by seed as their mean, with its standard error where there are several.
+pub(crate) fn over_seeds(by_seed: Vec<Array2<f64>>, evaluations: usize) -> Valued {
+    if by_seed.len() > 1 {
+        let errors = spread_of_mean(&by_seed);
+        return Valued::sampled(mean_of(&by_seed), errors, evaluations, Stopped::Exact);
+    }
+    Valued::exact(by_seed.into_iter().next().expect("one seed"), evaluations)
+}
+
+/// A game under one of its seeds.
+pub(crate) struct AtSeed<'a> {
+    pub(crate) game: &'a dyn Game,
+    pub(crate) seed: u64,
+}
+
+/// The game under each of its seeds; under the first where they have no end.
+pub(crate) fn seeds(game: &dyn Game) -> impl Iterator<Item = AtSeed<'_>> {
+    let count = match game.repeats() {
+        Repeats::Of(seeds) => seeds,
+        Repeats::One | Repeats::Endless => 1,
+    };
+    (0..count).map(move |seed| AtSeed { game, seed })
+}
+
+impl Game for AtSeed<'_> {
+    fn players(&self) -> usize {
+        self.game.players()
+    }
+
+    fn outcomes(&self) -> usize {
+        self.game.outcomes()
+    }
+
+    fn values(&self, asks: &[Ask]) -> Result<Array2<f64>, GameError> {
+        let at = |ask: &Ask| Ask { coalition: ask.coalition.clone(), repeat: self.seed };
+        self.game.values(&asks.iter().map(at).collect::<Vec<_>>())
+    }
 }
 
 /// The worths of all coalitions by mask, one matrix `(2^n, m)` a seed.
@@ -94,18 +125,9 @@ pub(crate) fn tables(game: &dyn Game, what: &'static str) -> Result<Vec<Array2<f
     if players > MOST_PLAYERS {
         return Err(GameError::TooManyPlayers { what, players, limit: MOST_PLAYERS });
     }
-    let seeds = match game.repeats() {
-        Repeats::Of(seeds) => seeds,
-        Repeats::One | Repeats::Endless => 1,
-    };
-    (0..seeds)
-        .map(|repeat| {
-            let asks: Vec<Ask> = (0..1u64 << players)
-                .map(|mask| Ask { coalition: Coalition::from_mask(players, mask), repeat })
-                .collect();
-            game.values(&asks)
-        })
-        .collect()
+    let asks: Vec<Ask> =
+        (0..1u64 << players).map(|mask| Ask::first(Coalition::from_mask(players, mask))).collect();
+    seeds(game).map(|game| game.values(&asks)).collect()
 }
 
 /// Semivalues from a complete table: `(2^n, m) -> (n, m)`.

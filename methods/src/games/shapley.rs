@@ -28,6 +28,7 @@ impl NamedValuation for Shapley {
     const INFO: ValuationInfo = ValuationInfo {
         name: "shapley",
         summary: "mean marginal contribution over all orders of arrival, from all coalitions",
+        estimates: "shapley",
         axioms: Axioms {
             is_efficient: true,
             is_symmetric: true,

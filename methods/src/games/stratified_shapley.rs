@@ -41,6 +41,7 @@ impl NamedValuation for StratifiedShapley {
     const INFO: ValuationInfo = ValuationInfo {
         name: "stratified-shapley",
         summary: "Shapley by as many coalitions of every size for every player",
+        estimates: "shapley",
         axioms: Axioms {
             is_efficient: false,
             is_symmetric: true,

@@ -45,6 +45,7 @@ impl NamedValuation for TruncatedShapley {
     const INFO: ValuationInfo = ValuationInfo {
         name: "truncated-shapley",
         summary: "TMC: random orders, cut where nothing more is gained",
+        estimates: "shapley",
         axioms: Axioms {
             is_efficient: false,
             is_symmetric: true,

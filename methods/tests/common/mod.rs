@@ -1,9 +1,9 @@
 //! Small runs made in the plainest way, and slow answers to compare with.
 
 use attribench_core::{
-    Checkpoint, Curvature, Examples, FitReal, Labels, Meter, Method, MethodEntry, MethodError,
-    Model, Observer, Optimiser, Quantity, Queries, Real, Recipe, Run, RunError, Scores, Step,
-    UpdateRule, Utility, stream,
+    Checkpoint, Curvature, Examples, FitReal, Labels, Measured, Meter, Method, MethodEntry,
+    MethodError, Model, Observer, Optimiser, Quantity, Queries, Real, Recipe, Run, RunError,
+    Scores, Step, UpdateRule, Utility, stream,
 };
 use attribench_models::{Activation, Network};
 use ndarray::{Array2, ArrayView2, s};
@@ -156,6 +156,20 @@ impl<T: Real> TestRun<T> {
         Self::at(model, train, parameters, STILL)
     }
 
+    /// The parameters that other data weights lead to.
+    fn trained_again(&self, weights: &[T]) -> Vec<T> {
+        let Some(first) = self.steps.first() else { return self.parameters.clone() };
+        let plan = Plan {
+            batches: self.steps.iter().map(|step| step.rows.clone()).collect(),
+            learning_rate: first.learning_rate,
+            rule: self.recipe.rule,
+            interval: 1,
+        };
+        let weights: Vec<f64> = weights.iter().map(|weight| weight.to_f64()).collect();
+        let (model, train, start) = (self.model.clone(), self.train.clone(), first.before.clone());
+        Self::weighted(model, train, start, &plan, &weights).parameters
+    }
+
     pub fn batch_size(&self) -> usize {
         self.recipe.rule.batch_size
     }
@@ -187,6 +201,35 @@ pub const STILL: Recipe = Recipe {
 };
 
 impl<T: Real> Run<T> for TestRun<T> {
+    /// Every repeat is the same seed: a test run has no other.
+    fn retrain(
+        &self,
+        weights: &[Vec<T>],
+        _: &[u64],
+        measured: Measured,
+        at: &Queries<T>,
+    ) -> Result<Array2<f64>, RunError> {
+        let mut values = Array2::zeros((weights.len(), at.examples.len()));
+        for (mut row, weights) in values.outer_iter_mut().zip(weights) {
+            let theta = self.trained_again(weights);
+            let found = match measured {
+                Measured::Utility => self.model.utilities(&theta, &at.examples, at.utility),
+                Measured::Correct => {
+                    let Labels::Classes(labels) = at.examples.labels() else {
+                        panic!("only classes can be right")
+                    };
+                    let outputs = self.model.outputs(&theta, at.examples.features());
+                    let is_top = |(row, &label): (ndarray::ArrayView1<'_, T>, &u32)| {
+                        let own = row[label as usize];
+                        f64::from(u8::from(row.iter().all(|&other| other <= own)))
+                    };
+                    outputs.outer_iter().zip(labels).map(is_top).collect()
+                }
+            };
+            row.assign(&ndarray::ArrayView1::from(&found));
+        }
+        Ok(values)
+    }
     fn train(&self) -> &Examples<T> {
         &self.train
     }

@@ -121,6 +121,10 @@ fn caption(record: &Record, run: &RunFacts, setting: &str) -> String {
 /// Counted work in gradients of single examples; none where nothing was counted.
 pub(crate) fn work(record: &Record, run: &RunFacts, method: &str) -> Option<f64> {
     let counted = |metric: &str| value(record, method, metric).map(|count| count.point());
+    // Trainings of whole models are not counted in gradients of single examples.
+    if counted("retrainings").is_some_and(|models| models > 0.0) {
+        return None;
+    }
     let products =
         IN_GRADIENTS.iter().filter_map(|(metric, weight)| Some(counted(metric)? * weight));
     let steps = run.batch_size.and_then(|batch| Some(counted(REPLAYED_STEPS)? * batch as f64));

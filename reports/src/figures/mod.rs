@@ -9,6 +9,7 @@ mod mispaid;
 mod palette;
 mod payouts;
 mod retrofit_gap;
+mod sampling;
 
 use std::path::Path;
 
@@ -105,6 +106,7 @@ pub fn draw_figures(record: &Record, run: &RunFacts, timings: &[Timing]) -> Vec<
     figures.extend(effects::figures(record));
     figures.extend(payouts::figures(record));
     figures.push(mispaid::figure(record));
+    figures.extend(sampling::figures(record));
     figures
 }
 

@@ -1,8 +1,8 @@
 //! An invented record of twelve methods over all levels of access, for tests alone.
 
 use attribench_core::{
-    AccessLevel, EffectPair, Estimate, Failure, Payout, Record, Row, Timing, Trial, TrialOutcome,
-    Verdict,
+    AccessLevel, EffectPair, Estimate, Failure, GameShare, Manipulated, Payout, Record, Row,
+    SamplingError, Timing, Trial, TrialOutcome, Verdict,
 };
 use attribench_reports::{Fact, Notice, RunFacts};
 
@@ -194,6 +194,51 @@ pub fn record() -> Record {
             trial("0.1", TrialOutcome::Lds(Estimate::new(0.31, 0.25, 0.36, 0.95, 50, 0)), true),
             trial("0.001", TrialOutcome::Failed("not positive definite".into()), false),
         ],
+        ..game()
+    }
+}
+
+/// A game of two contributors: two values, two samplers with two budgets, one manipulation.
+fn game() -> Record {
+    let share = |value: &str, contributor: &str, worth, share| GameShare {
+        value: value.into(),
+        contributor: contributor.into(),
+        examples: 40,
+        worth,
+        standard_error: (value == "banzhaf").then_some(0.01),
+        share,
+    };
+    let error = |sampler: &str, budget, point: f64| SamplingError {
+        sampler: sampler.into(),
+        estimates: "shapley".into(),
+        budget,
+        evaluations: budget as f64 - 4.0,
+        share_error: Estimate::new(point, point * 0.8, point * 1.2, 0.95, 20, 0),
+        mispaid: None,
+        coverage: Some(0.95),
+    };
+    let manipulated = |value: &str, after| Manipulated {
+        value: value.into(),
+        manipulation: "copy".into(),
+        contributor: "alice".into(),
+        before: 0.6,
+        after,
+    };
+    Record {
+        game_shares: vec![
+            share("shapley", "alice", 0.3, 0.6),
+            share("shapley", "<bob>", 0.2, 0.4),
+            share("banzhaf", "alice", 0.25, 0.55),
+            share("banzhaf", "<bob>", 0.2, 0.45),
+        ],
+        sampling_errors: vec![
+            error("permutation-shapley", 100, 0.1),
+            error("permutation-shapley", 1000, 0.03),
+            error("group-testing", 100, 0.4),
+            error("group-testing", 1000, 0.12),
+        ],
+        manipulated: vec![manipulated("shapley", 0.66), manipulated("banzhaf", 0.5)],
+        ..Record::default()
     }
 }
 

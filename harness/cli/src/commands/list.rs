@@ -29,6 +29,7 @@ enum Kind {
     Models,
     Truths,
     Methods,
+    Values,
     Metrics,
     Rules,
 }
@@ -40,7 +41,8 @@ struct Item {
     summary: &'static str,
 }
 
-const TRUTHS: [(&str, &str); 3] = [
+const TRUTHS: [(&str, &str); 4] = [
+    ("game", "utility of every coalition of contributors, for values of games"),
     ("leave-contributor-out", "utility lost when a contributor's examples get weight 0"),
     ("leave-one-out", "utility lost when one example gets weight 0, same seed and order"),
     ("subsets", "utility after training on random subsets, for the linear datamodelling score"),
@@ -72,6 +74,14 @@ fn items(kind: Kind) -> Vec<Item> {
                 summary: entry.info.summary,
             })
             .collect(),
+        Kind::Values => attribench_methods::games::REGISTRY
+            .iter()
+            .map(|entry| Item {
+                name: entry.info.name,
+                note: axioms(entry.info.axioms),
+                summary: entry.info.summary,
+            })
+            .collect(),
         Kind::Metrics => expectation::METRICS
             .iter()
             .map(|&(name, summary)| Item { name, note: String::new(), summary })
@@ -82,6 +92,20 @@ fn items(kind: Kind) -> Vec<Item> {
             .map(|rule| Item { name: rule.name, note: String::new(), summary: rule.summary })
             .collect(),
     }
+}
+
+/// Shapley's axioms that a value keeps, by their first letters.
+fn axioms(axioms: attribench_core::Axioms) -> String {
+    [
+        (axioms.is_efficient, "efficient"),
+        (axioms.is_symmetric, "symmetric"),
+        (axioms.is_null_free, "null-free"),
+        (axioms.is_linear, "linear"),
+    ]
+    .into_iter()
+    .filter_map(|(keeps, name)| keeps.then_some(&name[..3]))
+    .collect::<Vec<_>>()
+    .join(" ")
 }
 
 /// Lists registries.

@@ -7,6 +7,7 @@ pub mod log;
 pub mod report;
 pub mod run;
 pub mod score;
+pub mod value;
 
 use std::{
     io::Write as _,
@@ -114,6 +115,7 @@ pub fn registries(treasury: &LedgerTreasury) -> Registries<'_> {
     Registries {
         methods: attribench_methods::REGISTRY,
         models: attribench_models::REGISTRY,
+        values: attribench_methods::games::REGISTRY,
         treasury,
         code: env!("ATTRIBENCH_CODE"),
     }

@@ -5,6 +5,7 @@
 //! coalition serves every value that can use it.
 
 mod coalition;
+mod grouped;
 mod table;
 mod valuation;
 
@@ -12,6 +13,7 @@ use ndarray::Array2;
 use thiserror::Error;
 
 pub use coalition::Coalition;
+pub use grouped::GroupedGame;
 pub use table::TableGame;
 pub use valuation::{
     Axioms, NamedValuation, Reached, Stopped, Valuation, ValuationContext, ValuationEntry,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ndarray::{Array2, ArrayView2, Axis};
+use ndarray::{Array2, ArrayView2, Axis, s};
 
 use super::{Ask, Coalition, Game, GameError, Repeats};
 
@@ -13,7 +13,7 @@ const MOST_PLAYERS: usize = 20;
 ///
 /// Each repeat is the whole list under another seed. Whoever evaluated the coalitions may have
 /// been a retraining, a file of somebody else or a formula; the table does not know.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TableGame {
     players: usize,
     /// By seed, `(rows, m)`.
@@ -21,7 +21,7 @@ pub struct TableGame {
     rows: Rows,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 enum Rows {
     /// Row `s` is the coalition whose bits are set in `s`.
     Masks,
@@ -132,6 +132,18 @@ impl TableGame {
             matrix.mean_axis(Axis(1)).expect("a table has an outcome").insert_axis(Axis(1))
         };
         let values = self.values.iter().map(mean).collect();
+        Self { players: self.players, values, rows: self.rows.clone() }
+    }
+
+    /// The game of the first `count` outcomes.
+    ///
+    /// # Panics
+    /// When there are fewer, or none is left.
+    #[must_use]
+    pub fn first_outcomes(&self, count: usize) -> Self {
+        assert!(count > 0, "a table has an outcome");
+        let first = |matrix: &Array2<f64>| matrix.slice(s![.., ..count]).to_owned();
+        let values = self.values.iter().map(first).collect();
         Self { players: self.players, values, rows: self.rows.clone() }
     }
 

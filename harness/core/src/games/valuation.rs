@@ -27,6 +27,8 @@ pub struct ValuationInfo {
     pub name: &'static str,
     /// One line.
     pub summary: &'static str,
+    /// Name of the exact value that a sampled one is held against; its own where it is exact.
+    pub estimates: &'static str,
     /// What it keeps, in expectation where it is sampled.
     pub axioms: Axioms,
 }

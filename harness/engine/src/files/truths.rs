@@ -26,8 +26,11 @@ use crate::{
 /// Name of the file in the folder of a run.
 pub const TRUTHS_FILE: &str = "truths.npz";
 
-const REMOVALS: [(&str, &str); 2] =
-    [("leave-one-out", "leave_one_out"), ("leave-contributor-out", "leave_contributor_out")];
+const REMOVALS: [(&str, &str); 3] = [
+    ("leave-one-out", "leave_one_out"),
+    ("leave-contributor-out", "leave_contributor_out"),
+    ("game", "game"),
+];
 
 /// Truths as a file holds them.
 #[derive(Clone, Debug, PartialEq)]
@@ -218,6 +221,7 @@ mod tests {
                     names: vec!["0".into(), "1".into()],
                     effects: vec![array![[0.1, 0.2], [0.3, 0.4]]],
                 }],
+                game: None,
             },
         }
     }

@@ -121,6 +121,7 @@ impl Comparison<'_> {
         let predicted = self.predictions(truth);
         let (prefix, grain) = match truth.id {
             "leave-one-out" => ("loo", "example"),
+            "game" => ("game", "contributor"),
             _ => ("contributor", "contributor"),
         };
         let mut found = Found { figures: Vec::new(), truth: truth.id, grain };

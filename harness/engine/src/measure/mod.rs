@@ -1,6 +1,7 @@
 //! From scores and truths to rows, each with its interval.
 
 pub mod accuracy;
+mod game;
 mod mislabels;
 mod money;
 mod properties;
@@ -10,6 +11,7 @@ use ndarray::{Array1, Array2, ArrayView2, Axis, s};
 use thiserror::Error;
 
 use crate::{
+    games::GameFindings,
     plan::Plan,
     progress::Progress,
     scoring::Attributed,
@@ -67,6 +69,8 @@ pub struct Measurement<'a> {
     pub truths: &'a MeasuredTruths,
     /// The methods that gave scores, columns likewise.
     pub methods: &'a [Attributed<'a>],
+    /// What values of the game over contributors say.
+    pub game: Option<&'a GameFindings>,
     /// Noise floor, columns likewise.
     pub floor: &'a NoiseFloor,
     /// Whether the run is right about each query, for classes.
@@ -96,6 +100,7 @@ pub fn measure(
     maker.run_rows()?;
     progress.advance(1);
     maker.accuracy_rows()?;
+    maker.game_rows();
     progress.advance(1);
     maker.mislabel_rows()?;
     progress.advance(1);

@@ -22,7 +22,7 @@ impl Maker<'_> {
                     .truths
                     .removals
                     .iter()
-                    .find(|truth| truth.id == "leave-contributor-out")
+                    .find(|truth| truth.id == reference)
                     .expect("the plan has checked that this truth is measured");
                 truth.mean_effects().slice(s![.., ..self.queries()]).to_owned()
             }

@@ -1,7 +1,8 @@
 //! Accounts as players of a game of items.
 
-use attribench_core::{Ask, Coalition, Game, GameError, Repeats};
 use ndarray::Array2;
+
+use super::{Ask, Coalition, Game, GameError, Repeats};
 
 /// The game whose players are accounts, each of which brings its items: a coalition of accounts is
 /// worth what the union of their items is worth.
