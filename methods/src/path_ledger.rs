@@ -30,8 +30,8 @@
 //! # Differs from the paper
 //! The one-step game is that of in-run Shapley, and its exact Aumann-Shapley value stands in place
 //! of the first- or second-order one, so that the sum closes. The values say how the run moved, not
-//! what it would have done without an example; what examples did to Adam's second moment is credited
-//! to nobody.
+//! what it would have done without an example; what examples did to Adam's second moment is
+//! credited to nobody.
 //!
 //! # Example
 //! ```

@@ -144,8 +144,8 @@ pub trait Scorer<T: Real> {
     /// When the method fails on these queries.
     fn score(&mut self, queries: &Queries<T>) -> Result<Scores, MethodError>;
 
-    /// Scores of all training examples for the mean of the queries' utilities, `n`: one column, such
-    /// as that of a validation loss.
+    /// Scores of all training examples for the mean of the queries' utilities, `n`: one column,
+    /// such as that of a validation loss.
     ///
     /// By default the mean of the columns, which is the same for every method that is linear in the
     /// utility; methods that walk the run have a shorter way.

@@ -75,7 +75,8 @@ pub trait Model<T: Real>: Send + Sync {
         directions: ArrayView2<'_, T>,
     ) -> Array2<T>;
 
-    /// `sum_i weights[i] * C_i direction_k` for the curvature's quantity: directions `(k, p)` -> `(k, p)`.
+    /// `sum_i weights[i] * C_i direction_k` for the curvature's quantity: directions `(k, p)` ->
+    /// `(k, p)`.
     fn curvature_products(
         &self,
         theta: &[T],

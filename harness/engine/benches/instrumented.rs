@@ -3,12 +3,12 @@
 //! `plain` trains and shows its steps to nobody. The others take the same steps once more, with an
 //! observer: the ratio of their times to `plain` is the price of an instrumented run, which trains
 //! once. Without momentum they walk forwards, as training itself does. With momentum they walk
-//! backwards from kept states, which needs the run to have been made before: a run that is scored by
-//! replay costs `plain` on top.
+//! backwards from kept states, which needs the run to have been made before: a run that is scored
+//! by replay costs `plain` on top.
 //!
-//! The published price of first-order in-run Shapley is that of one utility, the loss of a validation
-//! batch: here `mean`, one column. `each` draws a column for every query of the batch, which is what
-//! payouts ask for.
+//! The published price of first-order in-run Shapley is that of one utility, the loss of a
+//! validation batch: here `mean`, one column. `each` draws a column for every query of the batch,
+//! which is what payouts ask for.
 
 use std::{hint::black_box, time::Duration};
 

@@ -68,10 +68,10 @@ fn figure(
         format!(" Methods that need no log reach: {}.", without.join(", "))
     };
     let caption = format!(
-        "Up is more accurate ({}); whiskers are {}. Every point is a method that saw of the run what \
-         its log keeps: the share of its steps on the left, then the bytes of batches, gradients and \
-         parameters, then the time of walking the log, with the replay that stands in for it. The \
-         stepped line joins the logs that no smaller one matches.{beside}",
+        "Up is more accurate ({}); whiskers are {}. Every point is a method that saw of the run \
+         what its log keeps: the share of its steps on the left, then the bytes of batches, \
+         gradients and parameters, then the time of walking the log, with the replay that stands \
+         in for it. The stepped line joins the logs that no smaller one matches.{beside}",
         comparison.setting.title(),
         interval_words(record)
     );
