@@ -10,10 +10,11 @@ const EPSILON: f64 = 1e-5;
 /// Running sums side by side: wide enough for vector code, the same order on every machine.
 const LANES: usize = 16;
 
-/// `y = gamma x^ + beta` with `x^ = (x - mean) / sqrt(variance + 1e-5)`; mean and variance are those
-/// of `rows` rows of `channels / groups` channels of one example. With one row and one group this
-/// is layer normalisation (Ba and others 2016), with all rows of an image group normalisation (Wu
-/// and He 2018). Other examples are never read.
+/// `y = gamma x^ + beta` with `x^ = (x - mean) / sqrt(variance + 1e-5)`.
+///
+/// Mean and variance are those of `rows` rows of `channels / groups` channels of one example. With
+/// one row and one group this is layer normalisation (Ba and others 2016), with all rows of an
+/// image group normalisation (Wu and He 2018). Other examples are never read.
 ///
 /// Parameters are `channels` scales and then `channels` shifts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

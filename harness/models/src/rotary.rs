@@ -8,7 +8,8 @@ use crate::local::{Direction, Local, Point};
 const BASE: f64 = 10_000.0;
 
 /// Turns entries `i` and `i + d_h / 2` of every query and key of position `s` by the angle
-/// `s 10000^(-2 i / d_h)` (Su and others 2021, in the order of halves that Llama uses); values stay.
+/// `s 10000^(-2 i / d_h)` (Su and others 2021, in the order of halves that Llama uses); values
+/// stay.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Rotary {
     width: usize,
