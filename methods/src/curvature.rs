@@ -1,6 +1,8 @@
 //! Which curvature is inverted, and how far it is moved away from singularity.
 
-use attribench_core::{Curvature, Examples, Labels, ModelAt, Quantity, Real};
+use attribench_core::{Curvature, Examples, Labels, ModelAt, Quantity, Real, TokenTargets, stream};
+use ndarray::s;
+use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use crate::pair;
@@ -78,15 +80,16 @@ impl Damping {
     }
 }
 
-/// Trace of each block of the mean Gauss-Newton matrix, exactly.
+/// Trace of each block of the mean Gauss-Newton matrix: exactly, but for texts.
 ///
 /// That matrix is the expectation of `g g^T` over labels drawn from the model, so its trace is the
 /// expectation of `|g|^2`: over the classes by their probabilities; over a target one away from
-/// the output, where every deviation has the gradient of unit size.
+/// the output, where every deviation has the gradient of unit size. A text has too many labels to
+/// go through: one is drawn for each position, which is right on average.
 fn gauss_newton_traces<T: Real>(model: ModelAt<'_, T>, train: &Examples<T>) -> Vec<f64> {
     let layout = model.layout();
     let mut traces = vec![0.0; layout.blocks().len()];
-    for (_, block) in train.blocks(pair::block_rows(layout)) {
+    for (start, block) in train.blocks(pair::block_rows(layout)) {
         let outputs = model.outputs(&block);
         let draws: Vec<(Labels<T>, Vec<f64>)> = match block.labels() {
             Labels::Classes(_) => (0..outputs.ncols())
@@ -99,6 +102,10 @@ fn gauss_newton_traces<T: Real>(model: ModelAt<'_, T>, train: &Examples<T>) -> V
                 let one_away = outputs.column(0).mapv(|output| output + T::one()).to_vec();
                 vec![(Labels::Values(one_away), vec![1.0; block.len()])]
             }
+            Labels::Tokens(tokens) => {
+                let drawn = drawn_tokens(tokens, outputs.view(), start);
+                vec![(Labels::Tokens(drawn), vec![1.0; block.len()])]
+            }
         };
         for (labels, weights) in draws {
             let drawn = Examples::new(block.features().to_owned(), labels);
@@ -110,6 +117,29 @@ fn gauss_newton_traces<T: Real>(model: ModelAt<'_, T>, train: &Examples<T>) -> V
         }
     }
     traces.iter().map(|trace| trace / train.len() as f64).collect()
+}
+
+/// Targets drawn from the model's outputs, wherever something is asked.
+fn drawn_tokens<T: Real>(
+    tokens: &TokenTargets,
+    outputs: ndarray::ArrayView2<'_, T>,
+    start: usize,
+) -> TokenTargets {
+    let classes = outputs.ncols() / tokens.positions().max(1);
+    tokens.map(|row, position, _| {
+        let at = position * classes..(position + 1) * classes;
+        let logits: Vec<f64> = outputs.row(row).slice(s![at]).iter().map(|z| z.to_f64()).collect();
+        let top = logits.iter().fold(f64::NEG_INFINITY, |top, &z| top.max(z));
+        let weights: Vec<f64> = logits.iter().map(|z| (z - top).exp()).collect();
+        let place = ((start + row) * tokens.positions() + position) as u64;
+        let mut left = stream(0, "gauss-newton-trace", place).random_range(0.0..1.0)
+            * weights.iter().sum::<f64>();
+        let is_drawn = |weight: &f64| {
+            left -= weight;
+            left < 0.0
+        };
+        weights.iter().position(is_drawn).unwrap_or(classes - 1) as u32
+    })
 }
 
 /// Softmax probability of `class` in every row of logits.

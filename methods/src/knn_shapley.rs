@@ -109,7 +109,7 @@ impl<T: Real> Scorer<T> for Fitted<'_, T> {
 fn classes<T: Real>(examples: &Examples<T>) -> Result<&[u32], MethodError> {
     match examples.labels() {
         Labels::Classes(labels) => Ok(labels),
-        Labels::Values(_) => Err(MethodError::Unsuitable(
+        Labels::Values(_) | Labels::Tokens(_) => Err(MethodError::Unsuitable(
             "knn-shapley needs classes, and these targets are numbers".to_owned(),
         )),
     }

@@ -530,6 +530,7 @@ fn output_derivatives<T: Real>(
 ) -> (Array2<f64>, Array2<f64>, Array3<f64>) {
     let n = outputs.nrows();
     match labels {
+        Labels::Tokens(_) => unreachable!("one dense layer that reads features reads no text"),
         Labels::Values(values) => {
             let delta =
                 Array2::from_shape_fn((n, 1), |(i, _)| outputs[(i, 0)] - values[i].to_f64());

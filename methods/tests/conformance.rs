@@ -6,10 +6,11 @@
 mod common;
 
 use attribench_core::{
-    AccessLevel, Examples, Labels, MethodEntry, Optimiser, Queries, Scores, UpdateRule, Utility,
+    AccessLevel, Examples, Labels, MethodEntry, Model, Optimiser, Queries, Scores, UpdateRule,
+    Utility,
 };
 use attribench_methods::REGISTRY;
-use attribench_models::{Activation, Network};
+use attribench_models::{Activation, Cnn, ModelSpec, Network, Normalisation};
 use common::{Plan, Problem, SEED, TestRun, assert_close, deviation, digits_like, scores_of_entry};
 use ndarray::{Array2, Axis};
 
@@ -191,6 +192,46 @@ fn single_precision_scores_come_close_to_double() {
             .unwrap_or_else(|error| panic!("{}: {error}", entry.info.name));
         let deviation = deviation(found.values(), wide.values().as_slice().unwrap());
         assert!(deviation <= 1e-4, "{}: {deviation:e}", entry.info.name);
+    }
+}
+
+/// The problem's data as images of three by four pixels.
+fn images(problem: &Problem<f64>) -> TestRun<f64> {
+    let cnn = Cnn {
+        image: [1, 3, 4],
+        channels: vec![4],
+        kernel: 3,
+        pool: 1,
+        normalisation: Normalisation::Groups(2),
+        hidden: vec![],
+        activation: Activation::Tanh,
+    };
+    let model = cnn.build(12, 4).unwrap();
+    let initial: Vec<f64> = model.initial_parameters(3);
+    TestRun::new(model, problem.train.clone(), initial, &problem.plan)
+}
+
+#[test]
+fn convolutions_are_read_as_dense_layers_are() {
+    let problem = problem();
+    let run = images(&problem);
+    let (_, queries) = problem.pair(6, Utility::Margin);
+    let (narrow_run, narrow_queries) = run.in_single_precision(&queries);
+    let at_its_end = run.at_parameters_of(&narrow_run);
+    for entry in REGISTRY {
+        let name = entry.info.name;
+        let scores = scored(entry, &run, &queries);
+        let one = Queries { examples: queries.examples.select(&[4]), ..queries.clone() };
+        let alone = scored(entry, &run, &one);
+        let found = deviation(alone.values(), &scores.values().column(4).to_vec());
+        assert!(found <= 1e-10, "{name}: {found:e} by what else is asked");
+        // Without steps only what reads the finished model has anything to say.
+        if entry.level <= AccessLevel::FinalModel {
+            let wide = scored(entry, &at_its_end, &queries);
+            let narrow = scores_of_entry(entry, &narrow_run, &narrow_queries, SEED).unwrap();
+            let found = deviation(narrow.values(), wide.values().as_slice().unwrap());
+            assert!(found <= 1e-3, "{name}: {found:e} in single precision");
+        }
     }
 }
 

@@ -406,7 +406,7 @@ const WRONG: &[Wrong] = &[
         replace: "model: softmax-regression",
         by: "model: softmax-regresion",
         at: Some("softmax-regresion"),
-        says: &["unknown model", "known: mlp, ", "did you mean `softmax-regression`?"],
+        says: &["unknown model", "known: cnn, gpt, mlp, ", "did you mean `softmax-regression`?"],
     },
     Wrong {
         replace: "- path-ledger",

@@ -31,7 +31,7 @@ pub use access::{
 };
 pub use captures::{Captures, Inputs, LayerCapture};
 pub use estimate::Estimate;
-pub use examples::{Examples, Labels};
+pub use examples::{Examples, Labels, TokenLoss, TokenTargets};
 pub use games::{
     Ask, Axioms, Coalition, Game, GameError, NamedValuation, Reached, Repeats, Stopped, TableGame,
     Valuation, ValuationContext, ValuationEntry, ValuationInfo, Valued,
@@ -42,7 +42,7 @@ pub use method::{
     Account, Context, ErasedMethod, FitReal, Method, MethodEntry, MethodError, MethodInfo,
     ParameterError, Queries, Scorer,
 };
-pub use model::{AnyModel, BuildModel, Curvature, Model, ModelEntry, Stack};
+pub use model::{AnyModel, BuildModel, Curvature, Model, ModelEntry, ModelInput, Stack};
 pub use optimiser::{AdamW, HeavyBall, Optimiser, Sgd, StepSize, UpdateRule, WeightDecay};
 pub use real::Real;
 pub use record::{EffectPair, Failure, Payout, Record, Row, Timing, Trial, TrialOutcome, Verdict};

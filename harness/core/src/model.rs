@@ -89,12 +89,23 @@ impl<M: Model<f32> + Model<f64>> AnyModel for M {}
 pub type BuildModel =
     fn(serde_json::Value, usize, usize) -> Result<Box<dyn AnyModel>, ParameterError>;
 
+/// What a model takes its features for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ModelInput {
+    /// Measurements.
+    Numbers,
+    /// Tokens of a text, with the tokens that follow as labels ([`crate::Labels::Tokens`]).
+    Tokens,
+}
+
 /// One line of a registry of models.
 pub struct ModelEntry {
     /// Name in specifications.
     pub name: &'static str,
     /// One line.
     pub summary: &'static str,
+    /// What its features are.
+    pub reads: ModelInput,
     /// Builds the model.
     pub build: BuildModel,
 }

@@ -3,8 +3,8 @@
 use std::{collections::BTreeSet, time::Instant};
 
 use attribench_core::{
-    AnyModel, ErasedMethod, Examples, FitReal, MethodEntry, ModelEntry, ParameterError, Scale,
-    StepSize, Utility,
+    AnyModel, ErasedMethod, Examples, FitReal, MethodEntry, ModelEntry, ModelInput, ParameterError,
+    Scale, StepSize, Utility,
 };
 use attribench_datasets::{
     AnswerKey, Dataset, SplitOptions, Splits, Targets, assign_owners, corrupt, load, split,
@@ -266,6 +266,12 @@ fn plan_model(
         found.push(Diagnostic::unknown("model", &name, known));
         return None;
     };
+    if entry.reads == ModelInput::Tokens {
+        let message = format!("model `{name}` reads tokens, and the data are numbers");
+        let hint = "name a model that reads numbers, for instance `mlp`";
+        found.push(Diagnostic::at(&spec.model, message).hint(hint));
+        return None;
+    }
     let inputs = splits.train().features().ncols();
     let outputs = splits.train().targets().width();
     match (entry.build)(parameters.clone(), inputs, outputs) {

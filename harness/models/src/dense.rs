@@ -27,12 +27,18 @@ pub(crate) trait Dense<T> {
     ///
     /// Called after `backward`, so that it may change the weights.
     fn gradient(&mut self, layer: &Layer, is_first: bool, input: &[T], delta: &[T]);
+
+    /// Parameters of a layer that is not dense.
+    fn parameters(&self, layer: &Layer) -> &[T];
+
+    /// Where the sum of gradients of a layer that is not dense goes, if it is wanted.
+    fn gradient_of(&mut self, layer: &Layer) -> Option<&mut [T]>;
 }
 
-/// One model whose parameters lie as in the flat vector.
+/// One model whose parameters lie as in the flat vector, frozen ones behind them.
 pub(crate) struct Plain<'a, T> {
     pub theta: &'a [T],
-    /// Takes the sum of gradients, where it is wanted.
+    /// Takes the sum of gradients of the parameters that are not frozen, where it is wanted.
     pub gradient: Option<&'a mut [T]>,
 }
 
@@ -40,8 +46,12 @@ impl<T: Real> Dense<T> for Plain<'_, T> {
     fn forward(&self, layer: &Layer, _is_first: bool, input: &[T], output: &mut [T]) {
         let (inputs, outputs) = (layer.inputs, layer.outputs);
         let rows = output.len() / outputs;
-        for row in output.chunks_exact_mut(outputs) {
-            row.copy_from_slice(&self.theta[layer.bias_offset..][..outputs]);
+        let mut keep = T::zero();
+        if layer.has_bias() {
+            keep = T::one();
+            for row in output.chunks_exact_mut(outputs) {
+                row.copy_from_slice(&self.theta[layer.biases()]);
+            }
         }
         assert_eq!(input.len(), rows * inputs, "input of a dense layer");
         let weight = &self.theta[layer.weight_offset..][..inputs * outputs];
@@ -50,7 +60,7 @@ impl<T: Real> Dense<T> for Plain<'_, T> {
             T::gemm(
                 (rows, inputs, outputs),
                 (output.as_mut_ptr(), outputs as isize, 1),
-                T::one(),
+                keep,
                 (input.as_ptr(), inputs as isize, 1),
                 (weight.as_ptr(), 1, inputs as isize),
                 T::one(),
@@ -78,6 +88,9 @@ impl<T: Real> Dense<T> for Plain<'_, T> {
 
     fn gradient(&mut self, layer: &Layer, _is_first: bool, input: &[T], delta: &[T]) {
         let Some(gradient) = &mut self.gradient else { return };
+        if layer.weight_offset >= gradient.len() {
+            return;
+        }
         let (inputs, outputs) = (layer.inputs, layer.outputs);
         let rows = delta.len() / outputs;
         assert_eq!(input.len(), rows * inputs, "input of a dense layer");
@@ -93,10 +106,20 @@ impl<T: Real> Dense<T> for Plain<'_, T> {
                 T::one(),
             );
         }
-        let bias = &mut gradient[layer.bias_offset..][..outputs];
-        for row in delta.chunks_exact(outputs) {
-            each(bias, row, |sum, value| sum + value);
+        if layer.has_bias() {
+            let bias = &mut gradient[layer.biases()];
+            for row in delta.chunks_exact(outputs) {
+                each(bias, row, |sum, value| sum + value);
+            }
         }
+    }
+
+    fn parameters(&self, layer: &Layer) -> &[T] {
+        &self.theta[layer.range()]
+    }
+
+    fn gradient_of(&mut self, layer: &Layer) -> Option<&mut [T]> {
+        self.gradient.as_mut().and_then(|gradient| gradient.get_mut(layer.range()))
     }
 }
 
@@ -233,6 +256,14 @@ impl<T: Real> Dense<T> for Stacked<'_, T> {
             right_stride: all,
         };
         self.use_gradient(factors, layer.bias_offset * models);
+    }
+
+    fn parameters(&self, _layer: &Layer) -> &[T] {
+        unreachable!("networks of more than dense layers train one model at a time")
+    }
+
+    fn gradient_of(&mut self, _layer: &Layer) -> Option<&mut [T]> {
+        unreachable!("networks of more than dense layers train one model at a time")
     }
 }
 

@@ -3,110 +3,207 @@
 //! Tangents along `k` directions lie as `[rows][k][width]`, so that every direction shares the
 //! products with the weights.
 
-use attribench_core::{Curvature, Labels, Layout, Real};
+use attribench_core::{Curvature, Labels, Layer, Quantity, Real};
 use ndarray::{ArrayView2, ArrayViewMut2};
 
-use crate::{loss, network::Op, tape::Tape};
+use crate::{
+    Network,
+    activation::each,
+    local::{Direction, LocalOp},
+    loss,
+    network::Op,
+    tape::Tape,
+};
 
 /// Tangents of all nodes for one block of rows whose plain pass stands on a tape.
-pub(crate) struct Tangents<T> {
-    directions: usize,
+pub(crate) struct Tangents<'a, T> {
+    network: &'a Network,
+    tape: &'a Tape<T>,
+    /// Parameters, frozen ones included.
+    theta: &'a [T],
+    /// `(k, p)`, row after row.
+    directions: &'a [T],
+    k: usize,
+    /// Empty where nothing moves.
     nodes: Vec<Vec<T>>,
 }
 
-/// `destination[i, k, :] (+)= left[i, :] * matrix_k^T` for each direction: the share of a tangent
-/// or of its gradient that comes from the direction's own weights.
-fn product_with_directions<T: Real>(
+/// Matrices of the rows of one block: all of them at once where a layer has one position, an
+/// example at a time where it has several, as its directions then lie between examples.
+struct Pieces {
+    count: usize,
     rows: usize,
-    (inner, outer): (usize, usize),
-    left: &[T],
-    matrices: impl Fn(usize) -> (*const T, isize, isize),
-    directions: usize,
-    destination: &mut [T],
-) {
-    for direction in 0..directions {
-        let (matrix, row_stride, column_stride) = matrices(direction);
-        // (rows, inner) x (inner, outer) -> (rows, outer); `destination` holds `rows` rows of
-        // `directions` blocks, `matrix` is a whole weight of the direction.
-        unsafe {
-            T::gemm(
-                (rows, inner, outer),
-                (destination[direction * outer..].as_mut_ptr(), (directions * outer) as isize, 1),
-                T::one(),
-                (left.as_ptr(), inner as isize, 1),
-                (matrix, row_stride, column_stride),
-                T::one(),
-            );
+    /// Distance of rows with and without directions, in units of the layer's width.
+    stride: usize,
+}
+
+impl Pieces {
+    fn of(layer: &Layer, rows: usize, k: usize) -> Self {
+        if layer.positions == 1 {
+            Self { count: 1, rows, stride: k }
+        } else {
+            Self { count: rows, rows: layer.positions, stride: 1 }
         }
+    }
+
+    /// Where piece `piece` starts in values without directions.
+    fn plain(&self, piece: usize, width: usize) -> usize {
+        piece * self.rows * width
+    }
+
+    /// Where direction `direction` of piece `piece` starts in values with directions.
+    fn along(&self, piece: usize, k: usize, direction: usize, width: usize) -> usize {
+        let rows = if self.stride == 1 { self.rows } else { 1 };
+        (piece * k + direction) * rows * width
     }
 }
 
-impl<T: Real> Tangents<T> {
+impl<'a, T: Real> Tangents<'a, T> {
     /// Propagates `directions` `(k, p)` through the ops; the tape holds the values of one model.
     pub(crate) fn forward(
-        tape: &Tape<T>,
-        rows: usize,
-        ops: &[Op],
-        layout: &Layout,
-        theta: &[T],
-        directions: ArrayView2<'_, T>,
+        network: &'a Network,
+        tape: &'a Tape<T>,
+        theta: &'a [T],
+        directions: &'a ArrayView2<'a, T>,
     ) -> Self {
-        let (k, parameters) = directions.dim();
-        let flat = directions.to_slice().expect("directions in standard layout");
-        let mut nodes: Vec<Vec<T>> = vec![Vec::new()];
-        for (index, op) in ops.iter().enumerate() {
-            let width = tape.width(index + 1);
-            let mut tangent = vec![T::zero(); rows * k * width];
-            match *op {
-                Op::Dense(layer) => {
-                    let layer = &layout.layers()[layer];
-                    let (inputs, outputs) = (layer.inputs, layer.outputs);
-                    for row in tangent.chunks_exact_mut(k * outputs) {
-                        for (block, direction) in
-                            row.chunks_exact_mut(outputs).zip(directions.outer_iter())
-                        {
-                            for (output, value) in block.iter_mut().enumerate() {
-                                *value = direction[layer.bias_offset + output];
-                            }
-                        }
+        let flat = directions.as_slice().expect("directions in standard layout");
+        let k = directions.nrows();
+        let mut tangents =
+            Self { network, tape, theta, directions: flat, k, nodes: vec![Vec::new()] };
+        for (index, op) in network.ops().iter().enumerate() {
+            let tangent = if network.is_moved(index + 1) {
+                tangents.op_tangent(index, op)
+            } else {
+                Vec::new()
+            };
+            tangents.nodes.push(tangent);
+        }
+        tangents
+    }
+
+    /// A layer's part of direction `direction`; nothing for a frozen layer.
+    fn along(&self, layer: &Layer, direction: usize) -> Option<&'a [T]> {
+        let p = self.directions.len() / self.k;
+        let range = layer.range();
+        (range.end <= p).then(|| &self.directions[direction * p..][range])
+    }
+
+    fn op_tangent(&self, index: usize, op: &Op) -> Vec<T> {
+        let (tape, k) = (self.tape, self.k);
+        let input = &self.nodes[index];
+        match op {
+            Op::Dense(layer) => self.dense_tangent(index, &self.network.layers()[*layer]),
+            Op::Activation(activation) => {
+                let mut slope = vec![T::zero(); tape.node(index).len()];
+                activation.first_derivative(tape.node(index), tape.node(index + 1), &mut slope);
+                let mut tangent = input.clone();
+                scale_blocks(&mut tangent, &slope, k, tape.width(index));
+                tangent
+            }
+            Op::Add(other) => sum_of(input, &self.nodes[*other]),
+            Op::Recall(other) => self.nodes[*other].clone(),
+            Op::Local { op, layer } => {
+                let (width, to) = (tape.width(index), tape.width(index + 1));
+                let mut tangent = vec![T::zero(); tape.rows() * k * to];
+                self.for_each_point(index, *layer, |block, point, along| {
+                    let output = &mut tangent[block * to..][..to];
+                    op.kernel().tangent(point, along, output);
+                });
+                debug_assert!(input.is_empty() || input.len() == tape.rows() * k * width);
+                tangent
+            }
+        }
+    }
+
+    /// Calls `visit(row k + direction, point, direction)` for a local op.
+    fn for_each_point(
+        &self,
+        index: usize,
+        layer: Option<usize>,
+        mut visit: impl FnMut(usize, &crate::local::Point<'_, T>, &Direction<'_, T>),
+    ) {
+        let layer = layer.map(|layer| &self.network.layers()[layer]);
+        let parameters = layer.map_or(&[][..], |layer| &self.theta[layer.range()]);
+        let width = self.tape.width(index);
+        let (still, unmoved) = (vec![T::zero(); width], vec![T::zero(); parameters.len()]);
+        for row in 0..self.tape.rows() {
+            let point = self.tape.point(index, row, parameters);
+            for direction in 0..self.k {
+                let block = row * self.k + direction;
+                let input = match &self.nodes[index][..] {
+                    [] => &still,
+                    moved => &moved[block * width..][..width],
+                };
+                let own = layer.and_then(|layer| self.along(layer, direction));
+                let along = Direction { parameters: own.unwrap_or(&unmoved), input };
+                visit(block, &point, &along);
+            }
+        }
+    }
+
+    fn dense_tangent(&self, index: usize, layer: &Layer) -> Vec<T> {
+        let (rows, k) = (self.tape.rows(), self.k);
+        let (inputs, outputs) = (layer.inputs, layer.outputs);
+        let mut tangent = vec![T::zero(); rows * k * layer.positions * outputs];
+        if self.along(layer, 0).is_some() {
+            for (block, values) in tangent.chunks_exact_mut(layer.positions * outputs).enumerate() {
+                let own = self.along(layer, block % k).expect("the layer has directions");
+                if layer.has_bias() {
+                    for row in values.chunks_exact_mut(outputs) {
+                        row.copy_from_slice(&own[inputs * outputs..]);
                     }
-                    let weight = |direction: usize| {
-                        let own = &flat[direction * parameters + layer.weight_offset..];
-                        (own.as_ptr(), 1, inputs as isize)
-                    };
-                    let input = tape.node(index);
-                    product_with_directions(
-                        rows,
-                        (inputs, outputs),
-                        input,
-                        weight,
-                        k,
-                        &mut tangent,
-                    );
-                    if index > 0 {
-                        // (rows k, in) x (in, out) -> (rows k, out), all directions at once.
-                        unsafe {
-                            T::gemm(
-                                (rows * k, inputs, outputs),
-                                (tangent.as_mut_ptr(), outputs as isize, 1),
-                                T::one(),
-                                (nodes[index].as_ptr(), inputs as isize, 1),
-                                (theta[layer.weight_offset..].as_ptr(), 1, inputs as isize),
-                                T::one(),
-                            );
-                        }
-                    }
-                }
-                Op::Activation(activation) => {
-                    let mut slope = vec![T::zero(); rows * width];
-                    activation.first_derivative(tape.node(index), tape.node(index + 1), &mut slope);
-                    tangent.copy_from_slice(&nodes[index]);
-                    scale_blocks(&mut tangent, &slope, k, width);
                 }
             }
-            nodes.push(tangent);
+            let weight = |own: &[T]| (own.as_ptr(), 1, inputs as isize);
+            let input = self.tape.node(index);
+            self.product_with_directions(layer, (inputs, outputs), input, weight, &mut tangent);
         }
-        Self { directions: k, nodes }
+        if !self.nodes[index].is_empty() {
+            // (rows k s, in) x (in, out) -> (rows k s, out), all directions at once.
+            unsafe {
+                T::gemm(
+                    (rows * k * layer.positions, inputs, outputs),
+                    (tangent.as_mut_ptr(), outputs as isize, 1),
+                    T::one(),
+                    (self.nodes[index].as_ptr(), inputs as isize, 1),
+                    (self.theta[layer.weight_offset..].as_ptr(), 1, inputs as isize),
+                    T::one(),
+                );
+            }
+        }
+        tangent
+    }
+
+    /// `destination[i, k, :] += left[i, :] * matrix_k^T` for each direction: the share of a tangent
+    /// or of its gradient that comes from the direction's own weights.
+    fn product_with_directions(
+        &self,
+        layer: &Layer,
+        (inner, outer): (usize, usize),
+        left: &[T],
+        matrix: impl Fn(&[T]) -> (*const T, isize, isize),
+        destination: &mut [T],
+    ) {
+        let pieces = Pieces::of(layer, self.tape.rows(), self.k);
+        for piece in 0..pieces.count {
+            for direction in 0..self.k {
+                let own = self.along(layer, direction).expect("the layer has directions");
+                let (matrix, row_stride, column_stride) = matrix(own);
+                let to = pieces.along(piece, self.k, direction, outer);
+                // (rows, inner) x (inner, outer) -> (rows, outer); the pieces lie inside the values
+                // of a node, and `matrix` is a whole weight of the direction.
+                unsafe {
+                    T::gemm(
+                        (pieces.rows, inner, outer),
+                        (destination[to..].as_mut_ptr(), (pieces.stride * outer) as isize, 1),
+                        T::one(),
+                        (left[pieces.plain(piece, inner)..].as_ptr(), inner as isize, 1),
+                        (matrix, row_stride, column_stride),
+                        T::one(),
+                    );
+                }
+            }
+        }
     }
 
     /// Tangents of the outputs, `[rows][k][c]`.
@@ -117,114 +214,238 @@ impl<T: Real> Tangents<T> {
     /// Adds `sum_i w_i C_i direction_k` to `products`, `(k, p)`.
     ///
     /// The tape holds the plain gradients of the loss, already multiplied by the weights.
-    #[allow(clippy::too_many_arguments)]
     pub(crate) fn curvature(
-        self,
-        tape: &Tape<T>,
-        ops: &[Op],
-        layout: &Layout,
-        theta: &[T],
-        directions: ArrayView2<'_, T>,
+        &self,
         (labels, weights): (&Labels<T>, &[T]),
         curvature: Curvature,
         mut products: ArrayViewMut2<'_, T>,
     ) {
-        let (rows, k) = (weights.len(), self.directions);
-        let parameters = directions.ncols();
-        let flat = directions.to_slice().expect("directions in standard layout");
-        let classes = tape.width(ops.len());
-        let mut delta = self.output_curvature(tape, labels, weights, classes);
-        let hessian = curvature == Curvature::Hessian;
+        let ops = self.network.ops();
+        let mut deltas = vec![Vec::new(); ops.len() + 1];
+        deltas[ops.len()] = self.output_curvature(labels, weights);
+        let is_hessian = curvature == Curvature::Hessian;
         for (index, op) in ops.iter().enumerate().rev() {
-            let width = tape.width(index);
-            match *op {
-                Op::Dense(layer) => {
-                    let layer = &layout.layers()[layer];
-                    let (inputs, outputs) = (layer.inputs, layer.outputs);
-                    let input_tangent = (hessian && index > 0).then(|| &self.nodes[index]);
-                    for direction in 0..k {
-                        let mut row = products.row_mut(direction);
-                        let product = row.as_slice_mut().expect("products in standard layout");
-                        add_layer_products(
-                            (rows, k, direction),
-                            (inputs, outputs),
-                            &mut product[layer.weight_offset..],
-                            (&delta, tape.node(index)),
-                            input_tangent.map(|tangent| (tape.gradient(index + 1), &tangent[..])),
-                        );
-                        let bias = &mut product[layer.bias_offset..][..outputs];
-                        for block in delta.chunks_exact(k * outputs) {
-                            let block = &block[direction * outputs..][..outputs];
-                            for (sum, &value) in bias.iter_mut().zip(block) {
-                                *sum += value;
-                            }
-                        }
-                    }
-                    if index == 0 {
-                        break;
-                    }
-                    let mut at_input = vec![T::zero(); rows * k * width];
-                    if hessian {
-                        let weight = |direction: usize| {
-                            let own = &flat[direction * parameters + layer.weight_offset..];
-                            (own.as_ptr(), inputs as isize, 1)
-                        };
-                        let gradient = tape.gradient(index + 1);
-                        let shape = (outputs, inputs);
-                        product_with_directions(rows, shape, gradient, weight, k, &mut at_input);
-                    }
-                    // (rows k, out) x (out, in) -> (rows k, in)
-                    unsafe {
-                        T::gemm(
-                            (rows * k, outputs, inputs),
-                            (at_input.as_mut_ptr(), inputs as isize, 1),
-                            T::one(),
-                            (delta.as_ptr(), outputs as isize, 1),
-                            (theta[layer.weight_offset..].as_ptr(), inputs as isize, 1),
-                            T::one(),
-                        );
-                    }
-                    delta = at_input;
+            let delta = &deltas[index + 1];
+            if delta.is_empty() {
+                continue;
+            }
+            let layer = match op {
+                Op::Dense(layer) | Op::Local { layer: Some(layer), .. } => {
+                    Some(&self.network.layers()[*layer])
                 }
-                Op::Activation(activation) => {
-                    let (input, output) = (tape.node(index), tape.node(index + 1));
-                    let mut slope = vec![T::zero(); rows * width];
-                    activation.first_derivative(input, output, &mut slope);
-                    scale_blocks(&mut delta, &slope, k, width);
-                    if hessian {
-                        activation.second_derivative(input, output, &mut slope);
-                        crate::activation::each(&mut slope, tape.gradient(index + 1), |s, g| s * g);
-                        let mut bend = self.nodes[index].clone();
-                        scale_blocks(&mut bend, &slope, k, width);
-                        crate::activation::each(&mut delta, &bend, |delta, bend| delta + bend);
+                _ => None,
+            };
+            if let Some(layer) = layer.filter(|layer| self.along(layer, 0).is_some()) {
+                for direction in 0..self.k {
+                    let mut row = products.row_mut(direction);
+                    let row = row.as_slice_mut().expect("products in standard layout");
+                    let product = &mut row[layer.range()];
+                    match op {
+                        Op::Dense(_) => {
+                            self.add_dense_product(
+                                index, layer, direction, delta, is_hessian, product,
+                            );
+                        }
+                        Op::Local { op, .. } => {
+                            self.add_local_product(
+                                index, op, direction, delta, is_hessian, product,
+                            );
+                        }
+                        _ => unreachable!("other ops have no parameters"),
                     }
+                }
+            }
+            if self.network.is_moved(index) {
+                let mut at_input = self.delta_at_input(index, op, delta, is_hessian);
+                for node in self.network.other_uses(index) {
+                    each(&mut at_input, &deltas[node], |sum, value| sum + value);
+                }
+                deltas[index] = at_input;
+            }
+        }
+    }
+
+    fn delta_at_input(&self, index: usize, op: &Op, delta: &[T], is_hessian: bool) -> Vec<T> {
+        let (tape, k, width) = (self.tape, self.k, self.tape.width(index));
+        match op {
+            Op::Dense(layer) => {
+                self.dense_delta(index, &self.network.layers()[*layer], delta, is_hessian)
+            }
+            Op::Activation(activation) => {
+                let (input, output) = (tape.node(index), tape.node(index + 1));
+                let mut slope = vec![T::zero(); input.len()];
+                activation.first_derivative(input, output, &mut slope);
+                let mut at_input = delta.to_vec();
+                scale_blocks(&mut at_input, &slope, k, width);
+                if is_hessian {
+                    activation.second_derivative(input, output, &mut slope);
+                    each(&mut slope, tape.gradient(index + 1), |s, g| s * g);
+                    let mut bend = self.nodes[index].clone();
+                    scale_blocks(&mut bend, &slope, k, width);
+                    each(&mut at_input, &bend, |delta, bend| delta + bend);
+                }
+                at_input
+            }
+            Op::Add(_) => delta.to_vec(),
+            Op::Recall(_) => vec![T::zero(); tape.rows() * k * width],
+            Op::Local { op, layer } => {
+                let to = tape.width(index + 1);
+                let mut at_input = vec![T::zero(); tape.rows() * k * width];
+                self.for_each_point(index, *layer, |block, point, along| {
+                    let moved = &delta[block * to..][..to];
+                    let at_input = &mut at_input[block * width..][..width];
+                    if is_hessian {
+                        let plain = &tape.gradient(index + 1)[block / k * to..][..to];
+                        op.kernel().second(point, along, (plain, moved), at_input);
+                    } else {
+                        op.kernel().backward(point, moved, at_input);
+                    }
+                });
+                at_input
+            }
+        }
+    }
+
+    fn dense_delta(&self, index: usize, layer: &Layer, delta: &[T], is_hessian: bool) -> Vec<T> {
+        let (inputs, outputs) = (layer.inputs, layer.outputs);
+        let rows = self.tape.rows() * self.k * layer.positions;
+        let mut at_input = vec![T::zero(); rows * inputs];
+        if is_hessian && self.along(layer, 0).is_some() {
+            let weight = |own: &[T]| (own.as_ptr(), inputs as isize, 1);
+            let gradient = self.tape.gradient(index + 1);
+            let shape = (outputs, inputs);
+            self.product_with_directions(layer, shape, gradient, weight, &mut at_input);
+        }
+        // (rows k s, out) x (out, in) -> (rows k s, in)
+        unsafe {
+            T::gemm(
+                (rows, outputs, inputs),
+                (at_input.as_mut_ptr(), inputs as isize, 1),
+                T::one(),
+                (delta.as_ptr(), outputs as isize, 1),
+                (self.theta[layer.weight_offset..].as_ptr(), inputs as isize, 1),
+                T::one(),
+            );
+        }
+        at_input
+    }
+
+    /// `product += tangent(delta)^T input + delta^T tangent(input)` for one direction of one layer,
+    /// and the sum of `tangent(delta)` for the bias.
+    fn add_dense_product(
+        &self,
+        index: usize,
+        layer: &Layer,
+        direction: usize,
+        delta: &[T],
+        is_hessian: bool,
+        product: &mut [T],
+    ) {
+        let (inputs, outputs, k) = (layer.inputs, layer.outputs, self.k);
+        let pieces = Pieces::of(layer, self.tape.rows(), k);
+        let (input, gradient) = (self.tape.node(index), self.tape.gradient(index + 1));
+        let moved = Some(&self.nodes[index]).filter(|moved| is_hessian && !moved.is_empty());
+        for piece in 0..pieces.count {
+            let (plain_in, plain_out) = (pieces.plain(piece, inputs), pieces.plain(piece, outputs));
+            let along_in = pieces.along(piece, k, direction, inputs);
+            let along_out = pieces.along(piece, k, direction, outputs);
+            // (out, rows) x (rows, in) -> (out, in); the pieces lie inside the values of a node,
+            // and `product` is the layer's own share.
+            unsafe {
+                T::gemm(
+                    (outputs, pieces.rows, inputs),
+                    (product.as_mut_ptr(), inputs as isize, 1),
+                    T::one(),
+                    (delta[along_out..].as_ptr(), 1, (pieces.stride * outputs) as isize),
+                    (input[plain_in..].as_ptr(), inputs as isize, 1),
+                    T::one(),
+                );
+                if let Some(moved) = moved {
+                    T::gemm(
+                        (outputs, pieces.rows, inputs),
+                        (product.as_mut_ptr(), inputs as isize, 1),
+                        T::one(),
+                        (gradient[plain_out..].as_ptr(), 1, outputs as isize),
+                        (moved[along_in..].as_ptr(), (pieces.stride * inputs) as isize, 1),
+                        T::one(),
+                    );
+                }
+            }
+        }
+        if layer.has_bias() {
+            let bias = &mut product[inputs * outputs..];
+            let width = layer.positions * outputs;
+            for block in delta.chunks_exact(k * width) {
+                for row in block[direction * width..][..width].chunks_exact(outputs) {
+                    bias.iter_mut().zip(row).for_each(|(sum, &value)| *sum += value);
                 }
             }
         }
     }
 
-    fn output_curvature(
+    fn add_local_product(
         &self,
-        tape: &Tape<T>,
-        labels: &Labels<T>,
-        weights: &[T],
-        classes: usize,
-    ) -> Vec<T> {
-        let k = self.directions;
+        index: usize,
+        op: &LocalOp,
+        direction: usize,
+        delta: &[T],
+        is_hessian: bool,
+        product: &mut [T],
+    ) {
+        let (k, to) = (self.k, self.tape.width(index + 1));
+        let layer = match &self.network.ops()[index] {
+            Op::Local { layer, .. } => *layer,
+            _ => None,
+        };
+        self.for_each_point(index, layer, |block, point, along| {
+            if block % k != direction {
+                return;
+            }
+            let moved = &delta[block * to..][..to];
+            if is_hessian {
+                let plain = &self.tape.gradient(index + 1)[block / k * to..][..to];
+                op.kernel().add_second(point, along, (plain, moved), product);
+            } else {
+                op.kernel().add_gradient(point, moved, product);
+            }
+        });
+    }
+
+    fn output_curvature(&self, labels: &Labels<T>, weights: &[T]) -> Vec<T> {
+        let width = self.tape.width(self.network.ops().len());
+        let classes = width / loss::positions(labels);
         let mut delta = self.outputs().to_vec();
         let mut plain = vec![T::zero(); classes];
-        for (row, block) in delta.chunks_exact_mut(k * classes).enumerate() {
-            plain.copy_from_slice(&tape.outputs()[row * classes..][..classes]);
-            loss::output_gradient(&mut plain, labels, row, attribench_core::Quantity::Loss);
-            for tangent in block.chunks_exact_mut(classes) {
-                loss::output_curvature(tangent, &plain, labels, row);
-                for value in tangent {
-                    *value *= weights[row];
+        for (row, block) in delta.chunks_exact_mut(self.k * width).enumerate() {
+            let scale = weights[row] * loss::scale(labels, row);
+            for position in 0..width / classes {
+                let asked = loss::asked(labels, row, position);
+                let start = position * classes;
+                plain.copy_from_slice(&self.tape.outputs()[row * width + start..][..classes]);
+                loss::output_gradient(&mut plain, asked, Quantity::Loss);
+                for tangents in block.chunks_exact_mut(width) {
+                    let tangent = &mut tangents[start..start + classes];
+                    loss::output_curvature(tangent, &plain, asked);
+                    for value in tangent {
+                        *value *= scale;
+                    }
                 }
             }
         }
         delta
     }
+}
+
+/// The sum of two tangents, of which either may not move.
+fn sum_of<T: Real>(left: &[T], right: &[T]) -> Vec<T> {
+    if left.is_empty() {
+        return right.to_vec();
+    }
+    let mut sum = left.to_vec();
+    if !right.is_empty() {
+        each(&mut sum, right, |left, right| left + right);
+    }
+    sum
 }
 
 /// `values[i, k, :] *= factors[i, :]` for every direction `k`.
@@ -233,39 +454,7 @@ fn scale_blocks<T: Real>(values: &mut [T], factors: &[T], directions: usize, wid
         values.chunks_exact_mut(directions * width).zip(factors.chunks_exact(width))
     {
         for row in block.chunks_exact_mut(width) {
-            crate::activation::each(row, factor, |value, factor| value * factor);
-        }
-    }
-}
-
-/// `product += tangent(delta)^T input + delta^T tangent(input)` for one direction of one layer.
-fn add_layer_products<T: Real>(
-    (rows, k, direction): (usize, usize, usize),
-    (inputs, outputs): (usize, usize),
-    product: &mut [T],
-    (delta_tangent, input): (&[T], &[T]),
-    second: Option<(&[T], &[T])>,
-) {
-    // (out, rows) x (rows, in) -> (out, in); the buffers hold `rows` rows of (`k` blocks of) the
-    // widths named, and `product` is the layer's own share.
-    unsafe {
-        T::gemm(
-            (outputs, rows, inputs),
-            (product.as_mut_ptr(), inputs as isize, 1),
-            T::one(),
-            (delta_tangent[direction * outputs..].as_ptr(), 1, (k * outputs) as isize),
-            (input.as_ptr(), inputs as isize, 1),
-            T::one(),
-        );
-        if let Some((delta, input_tangent)) = second {
-            T::gemm(
-                (outputs, rows, inputs),
-                (product.as_mut_ptr(), inputs as isize, 1),
-                T::one(),
-                (delta.as_ptr(), 1, outputs as isize),
-                (input_tangent[direction * inputs..].as_ptr(), (k * inputs) as isize, 1),
-                T::one(),
-            );
+            each(row, factor, |value, factor| value * factor);
         }
     }
 }

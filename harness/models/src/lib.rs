@@ -4,19 +4,32 @@
 //! from the readings of that network.
 
 mod activation;
+mod attention;
+mod average_pool;
+mod cnn;
 mod dense;
 mod dual;
+mod embedding;
+mod gather;
+mod gpt;
+mod local;
+mod looped;
 mod loss;
 mod mlp;
 mod network;
+mod normalise;
+mod rotary;
+mod scale;
 mod softmax_regression;
 mod stack;
 mod tape;
 
-use attribench_core::{ModelEntry, ParameterError};
+use attribench_core::{ModelEntry, ModelInput, ParameterError};
 use serde::{Serialize, de::DeserializeOwned};
 
 pub use activation::Activation;
+pub use cnn::{Cnn, Normalisation};
+pub use gpt::{Gpt, Head, PositionKind};
 pub use mlp::Mlp;
 pub use network::Network;
 pub use softmax_regression::SoftmaxRegression;
@@ -28,12 +41,16 @@ pub trait ModelSpec: Serialize + DeserializeOwned {
     /// # Errors
     /// When a parameter is out of range.
     fn build(&self, inputs: usize, outputs: usize) -> Result<Network, ParameterError>;
+
+    /// What its features are.
+    const READS: ModelInput = ModelInput::Numbers;
 }
 
 const fn entry<M: ModelSpec>(name: &'static str, summary: &'static str) -> ModelEntry {
     ModelEntry {
         name,
         summary,
+        reads: M::READS,
         build: |parameters, inputs, outputs| {
             let spec: M = serde_json::from_value(parameters)
                 .map_err(|error| ParameterError::Shape(Box::new(error)))?;
@@ -44,6 +61,11 @@ const fn entry<M: ModelSpec>(name: &'static str, summary: &'static str) -> Model
 
 /// All models, sorted by name.
 pub static REGISTRY: &[ModelEntry] = &[
+    entry::<Cnn>(
+        "cnn",
+        "convolutions with average pooling, group normalisation or none; dense head",
+    ),
+    entry::<Gpt>("gpt", "transformer that reads tokens and predicts the next one"),
     entry::<Mlp>("mlp", "dense layers of any widths; tanh, GELU or ReLU between them"),
     entry::<SoftmaxRegression>(
         "softmax-regression",

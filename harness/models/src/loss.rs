@@ -1,6 +1,47 @@
 //! Losses and utilities as functions of one example's outputs.
+//!
+//! A text has outputs at every position; its loss is the sum or the mean of theirs.
 
 use attribench_core::{Labels, Quantity, Real, Utility, vector::vectorized};
+
+/// What is asked of the outputs at one position of an example.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Asked<T> {
+    /// A class.
+    Class(usize),
+    /// A number.
+    Value(T),
+    /// Nothing: the position adds nothing to the loss.
+    Nothing,
+}
+
+/// Positions of an example at which something can be asked.
+pub(crate) fn positions<T>(labels: &Labels<T>) -> usize {
+    match labels {
+        Labels::Classes(_) | Labels::Values(_) => 1,
+        Labels::Tokens(tokens) => tokens.positions(),
+    }
+}
+
+/// What is asked of example `row` at `position`.
+pub(crate) fn asked<T: Real>(labels: &Labels<T>, row: usize, position: usize) -> Asked<T> {
+    match labels {
+        Labels::Classes(labels) => Asked::Class(labels[row] as usize),
+        Labels::Values(values) => Asked::Value(values[row]),
+        Labels::Tokens(tokens) => match tokens.target(row, position) {
+            Some(token) => Asked::Class(token as usize),
+            None => Asked::Nothing,
+        },
+    }
+}
+
+/// Factor of a position's loss in the loss of example `row`.
+pub(crate) fn scale<T: Real>(labels: &Labels<T>, row: usize) -> T {
+    match labels {
+        Labels::Classes(_) | Labels::Values(_) => T::one(),
+        Labels::Tokens(tokens) => T::from_f64(tokens.scale(row)),
+    }
+}
 
 /// Softmax of one row of logits, in place; returns `log sum exp`.
 fn softmax<T: Real>(logits: &mut [T]) -> T {
@@ -44,27 +85,35 @@ fn softmax_of_others<T: Real>(logits: &mut [T], label: usize) -> T {
     log_sum
 }
 
-/// Utility of one example from its outputs.
+/// Utility of one example from its outputs, `classes` at each position.
 pub(crate) fn utility<T: Real>(
     outputs: &[T],
+    classes: usize,
     labels: &Labels<T>,
     row: usize,
     utility: Utility,
 ) -> T {
-    match (labels, utility) {
-        (Labels::Classes(labels), Utility::NegativeLoss) => {
-            let label = labels[row] as usize;
+    let of_position = |(position, outputs): (usize, &[T])| match asked(labels, row, position) {
+        Asked::Nothing => T::zero(),
+        asked => scale::<T>(labels, row) * position_utility(outputs, asked, utility),
+    };
+    outputs.chunks_exact(classes).enumerate().map(of_position).sum()
+}
+
+fn position_utility<T: Real>(outputs: &[T], asked: Asked<T>, utility: Utility) -> T {
+    match (asked, utility) {
+        (Asked::Class(label), Utility::NegativeLoss) => {
             outputs[label] - softmax(&mut outputs.to_vec())
         }
         // log(p / (1 - p)) = z_y - log sum of the other exponentials, without cancellation.
-        (Labels::Classes(labels), Utility::Margin) => {
-            let label = labels[row] as usize;
+        (Asked::Class(label), Utility::Margin) => {
             outputs[label] - softmax_of_others(&mut outputs.to_vec(), label)
         }
-        (Labels::Values(values), _) => {
-            let error = outputs[0] - values[row];
+        (Asked::Value(value), _) => {
+            let error = outputs[0] - value;
             -(T::HALF * error * error)
         }
+        (Asked::Nothing, _) => T::zero(),
     }
 }
 
@@ -154,10 +203,31 @@ pub(crate) fn output_gradients<T: Real>(
                 }
             }
         }
+        Labels::Tokens(tokens) => {
+            if !quantity.is_margin() {
+                softmax_rows(outputs, classes);
+            }
+            let width = classes * tokens.positions();
+            for (row, block) in outputs.chunks_exact_mut(width * models).enumerate() {
+                let example = label_of(row);
+                let scale = scale::<T>(labels, example);
+                for text in block.chunks_exact_mut(width) {
+                    for (position, gradient) in text.chunks_exact_mut(classes).enumerate() {
+                        match asked(labels, example, position) {
+                            Asked::Class(label) if !quantity.is_margin() => {
+                                gradient[label] -= T::one();
+                            }
+                            asked => output_gradient(gradient, asked, quantity),
+                        }
+                        gradient.iter_mut().for_each(|value| *value *= scale);
+                    }
+                }
+            }
+        }
         _ => {
             for (row, block) in outputs.chunks_exact_mut(classes * models).enumerate() {
                 for gradient in block.chunks_exact_mut(classes) {
-                    output_gradient(gradient, labels, label_of(row), quantity);
+                    output_gradient(gradient, asked(labels, label_of(row), 0), quantity);
                 }
             }
         }
@@ -169,15 +239,9 @@ pub(crate) fn output_gradients<T: Real>(
 /// - cross-entropy: `p - e_y`;
 /// - minus the margin: softmax of the others, and `-1` at the label;
 /// - half the squared error (whose only utility is its negative): `output - target`.
-pub(crate) fn output_gradient<T: Real>(
-    outputs: &mut [T],
-    labels: &Labels<T>,
-    row: usize,
-    quantity: Quantity,
-) {
-    match labels {
-        Labels::Classes(labels) => {
-            let label = labels[row] as usize;
+pub(crate) fn output_gradient<T: Real>(outputs: &mut [T], asked: Asked<T>, quantity: Quantity) {
+    match asked {
+        Asked::Class(label) => {
             if quantity.is_margin() {
                 softmax_of_others(outputs, label);
             } else {
@@ -185,7 +249,8 @@ pub(crate) fn output_gradient<T: Real>(
             }
             outputs[label] -= T::one();
         }
-        Labels::Values(values) => outputs[0] -= values[row],
+        Asked::Value(value) => outputs[0] -= value,
+        Asked::Nothing => outputs.fill(T::zero()),
     }
 }
 
@@ -193,24 +258,22 @@ pub(crate) fn output_gradient<T: Real>(
 ///
 /// - cross-entropy: `(diag(p) - p p^T) dz`, with `p = delta + e_y`;
 /// - half the squared error: `dz`.
-pub(crate) fn output_curvature<T: Real>(
-    tangent: &mut [T],
-    gradient: &[T],
-    labels: &Labels<T>,
-    row: usize,
-) {
-    if let Labels::Classes(labels) = labels {
-        let label = labels[row] as usize;
-        let probability = |class: usize| {
-            if class == label { gradient[class] + T::one() } else { gradient[class] }
-        };
-        let mut mean = T::zero();
-        for (class, &value) in tangent.iter().enumerate() {
-            mean += probability(class) * value;
+pub(crate) fn output_curvature<T: Real>(tangent: &mut [T], gradient: &[T], asked: Asked<T>) {
+    match asked {
+        Asked::Class(label) => {
+            let probability = |class: usize| {
+                if class == label { gradient[class] + T::one() } else { gradient[class] }
+            };
+            let mut mean = T::zero();
+            for (class, &value) in tangent.iter().enumerate() {
+                mean += probability(class) * value;
+            }
+            for (class, value) in tangent.iter_mut().enumerate() {
+                *value = probability(class) * (*value - mean);
+            }
         }
-        for (class, value) in tangent.iter_mut().enumerate() {
-            *value = probability(class) * (*value - mean);
-        }
+        Asked::Value(_) => {}
+        Asked::Nothing => tangent.fill(T::zero()),
     }
 }
 
@@ -218,7 +281,7 @@ pub(crate) fn output_curvature<T: Real>(
 mod tests {
     use attribench_core::{Labels, Quantity, Utility};
 
-    use super::{output_curvature, output_gradient, utility};
+    use super::{asked, output_curvature, output_gradient, utility};
 
     const LOGITS: [f64; 3] = [0.3, -1.2, 2.0];
 
@@ -236,9 +299,9 @@ mod tests {
         let sum: f64 = LOGITS.iter().map(|z| z.exp()).sum();
         let p = LOGITS[1].exp() / sum;
         let labels = Labels::Classes(vec![1]);
-        let margin = utility(&LOGITS, &labels, 0, Utility::Margin);
+        let margin = utility(&LOGITS, 3, &labels, 0, Utility::Margin);
         assert!((margin - (p / (1.0 - p)).ln()).abs() < 1e-14);
-        let loss = -utility(&LOGITS, &labels, 0, Utility::NegativeLoss);
+        let loss = -utility(&LOGITS, 3, &labels, 0, Utility::NegativeLoss);
         assert!((loss + p.ln()).abs() < 1e-14);
     }
 
@@ -246,13 +309,13 @@ mod tests {
     fn gradients_agree_with_central_differences() {
         for (quantity, measured, labels) in quantities() {
             let mut gradient = LOGITS;
-            output_gradient(&mut gradient, &labels, 0, quantity);
+            output_gradient(&mut gradient, asked(&labels, 0, 0), quantity);
             let width = if matches!(labels, Labels::Values(_)) { 1 } else { 3 };
             for class in 0..width {
                 let shifted = |h: f64| {
                     let mut logits = LOGITS;
                     logits[class] += h;
-                    -utility(&logits, &labels, 0, measured)
+                    -utility(&logits[..width], width, &labels, 0, measured)
                 };
                 let slope = (shifted(1e-5) - shifted(-1e-5)) / 2e-5;
                 assert!((gradient[class] - slope).abs() < 1e-9, "{quantity:?} {class}");
@@ -266,11 +329,11 @@ mod tests {
         let direction = [0.4, -0.9, 1.3];
         let gradient_at = |h: f64| {
             let mut logits: [f64; 3] = std::array::from_fn(|c| LOGITS[c] + h * direction[c]);
-            output_gradient(&mut logits, &labels, 0, Quantity::Loss);
+            output_gradient(&mut logits, asked(&labels, 0, 0), Quantity::Loss);
             logits
         };
         let mut product = direction;
-        output_curvature(&mut product, &gradient_at(0.0), &labels, 0);
+        output_curvature(&mut product, &gradient_at(0.0), asked(&labels, 0, 0));
         let (up, down) = (gradient_at(1e-5), gradient_at(-1e-5));
         for class in 0..3 {
             assert!((product[class] - (up[class] - down[class]) / 2e-5).abs() < 1e-9);

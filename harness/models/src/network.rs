@@ -8,22 +8,51 @@
 //!
 //! Each reading runs in `f32` and in `f64`.
 
+use std::{borrow::Cow, sync::Arc};
+
 use attribench_core::{
-    Captures, Curvature, Examples, Inputs, Labels, LayerCapture, Layout, Model, Quantity, Real,
-    Stack, UpdateRule, Utility, stream,
+    Captures, Curvature, Examples, Inputs, Layer, LayerCapture, LayerKind, Layout, Model, Quantity,
+    Real, Stack, UpdateRule, Utility, stream,
 };
 use ndarray::{Array2, ArrayView2, s};
 use rand::RngExt;
 
-use crate::{Activation, dense::Plain, dual::Tangents, loss, stack::NetworkStack, tape::Tape};
+use crate::{
+    Activation, dense::Plain, dual::Tangents, embedding::token, local::LocalOp,
+    looped::LoopedStack, loss, stack::NetworkStack, tape::Tape,
+};
 
-/// One step of the forward pass.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// One step of the forward pass. The value after op `i` is node `i + 1`; node 0 is the input.
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Op {
-    /// Dense layer of this index in the layout.
+    /// Dense layer of this index.
     Dense(usize),
     /// Element-wise non-linearity.
     Activation(Activation),
+    /// Another op on single examples, with the index of its layer if it has parameters.
+    Local {
+        /// What it computes.
+        op: LocalOp,
+        /// Its layer.
+        layer: Option<usize>,
+    },
+    /// The sum of the value so far and an earlier node.
+    Add(usize),
+    /// An earlier node once more.
+    Recall(usize),
+}
+
+/// How a layer's parameters begin.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Start {
+    /// All uniform on `(-1/sqrt(inputs), 1/sqrt(inputs))`.
+    ByInputs,
+    /// Weights, or all parameters of a vector, uniform on `(-bound, bound)`; biases 0.
+    Within(f64),
+    /// Half of the parameters 1, then 0: scales and shifts.
+    ScalesAndShifts,
+    /// All 0.
+    Zero,
 }
 
 /// Rows handled at a time where the caller sets no bound: large enough for fast products, small
@@ -37,11 +66,75 @@ const STACK_BYTES: usize = 1 << 20;
 /// Most models in a stack; beyond it the buffers of a batch leave the cache.
 const WIDEST_STACK: usize = 32;
 
-/// A network of dense layers and element-wise non-linearities.
+/// Numbers that the values and gradients of one block of rows may hold, where examples are large.
+const BLOCK_NUMBERS: usize = 1 << 22;
+
+/// A network: a list of ops whose values are computed one after the other.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Network {
     ops: Vec<Op>,
     layout: Layout,
+    starts: Vec<Start>,
+    /// Layers of the layout, and then frozen ones, whose parameters lie behind those of the layout.
+    layers: Vec<Layer>,
+    frozen: Arc<Vec<f64>>,
+    /// Width of each node.
+    widths: Vec<usize>,
+    /// Whether a node depends on parameters that are not frozen.
+    is_moved: Vec<bool>,
+}
+
+/// A network that is being put together, op by op.
+pub(crate) struct Builder {
+    input_width: usize,
+    ops: Vec<Op>,
+    layout: Layout,
+    starts: Vec<Start>,
+}
+
+impl Builder {
+    pub(crate) fn new(input_width: usize) -> Self {
+        Self { input_width, ops: Vec::new(), layout: Layout::default(), starts: Vec::new() }
+    }
+
+    /// The node that the last op made.
+    pub(crate) fn node(&self) -> usize {
+        self.ops.len()
+    }
+
+    pub(crate) fn op(&mut self, op: Op) {
+        self.ops.push(op);
+    }
+
+    pub(crate) fn local(&mut self, op: LocalOp) {
+        self.ops.push(Op::Local { op, layer: None });
+    }
+
+    pub(crate) fn dense(&mut self, layer: Layer, start: Start) -> usize {
+        let index = self.layout.push(layer);
+        self.starts.push(start);
+        self.ops.push(Op::Dense(index));
+        index
+    }
+
+    /// A dense layer that uses the weight of layer `owner`.
+    pub(crate) fn tied(&mut self, layer: Layer, owner: usize) {
+        let index = self.layout.push_tied(layer, owner);
+        self.starts.push(Start::Zero);
+        self.ops.push(Op::Dense(index));
+    }
+
+    /// An op with parameters that is not dense.
+    pub(crate) fn with_layer(&mut self, op: LocalOp, layer: Layer, start: Start) -> usize {
+        let index = self.layout.push(layer);
+        self.starts.push(start);
+        self.ops.push(Op::Local { op, layer: Some(index) });
+        index
+    }
+
+    pub(crate) fn finish(self) -> Network {
+        Network::of_parts(self.input_width, self.ops, self.layout, self.starts, (&[], Vec::new()))
+    }
 }
 
 impl Network {
@@ -60,37 +153,199 @@ impl Network {
             }
             ops.push(Op::Dense(layer));
         }
-        Self { ops, layout: Layout::dense(&shapes) }
+        let starts = vec![Start::ByInputs; shapes.len()];
+        Self::of_parts(widths[0], ops, Layout::dense(&shapes), starts, (&[], Vec::new()))
+    }
+
+    /// A network of ops that name layers of the layout and then frozen ones.
+    fn of_parts(
+        input_width: usize,
+        ops: Vec<Op>,
+        layout: Layout,
+        starts: Vec<Start>,
+        (frozen_layers, frozen): (&[Layer], Vec<f64>),
+    ) -> Self {
+        let mut layers = layout.layers().to_vec();
+        let p = layout.parameters();
+        layers.extend(frozen_layers.iter().map(|layer| Layer {
+            weight_offset: layer.weight_offset + p,
+            bias_offset: layer.bias_offset + p,
+            ..layer.clone()
+        }));
+        let (mut widths, mut is_moved) = (vec![input_width], vec![false]);
+        for op in &ops {
+            let (width, moves) = (widths[widths.len() - 1], is_moved[is_moved.len() - 1]);
+            let is_trained = |layer: usize| layer < layout.layers().len();
+            let (width, moves) = match op {
+                Op::Dense(index) => {
+                    let layer = &layers[*index];
+                    assert_eq!(width, layer.positions * layer.inputs, "input of {}", layer.name);
+                    (layer.positions * layer.outputs, moves || is_trained(*index))
+                }
+                Op::Activation(_) => (width, moves),
+                Op::Local { op, layer } => {
+                    let moves = moves || layer.is_some_and(is_trained);
+                    (op.kernel::<f32>().output_width(width), moves)
+                }
+                Op::Add(node) => {
+                    assert_eq!(width, widths[*node], "widths of a sum");
+                    (width, moves || is_moved[*node])
+                }
+                Op::Recall(node) => (widths[*node], is_moved[*node]),
+            };
+            widths.push(width);
+            is_moved.push(moves);
+        }
+        Self { ops, layout, starts, layers, frozen: Arc::new(frozen), widths, is_moved }
+    }
+
+    /// The same function with all parameters frozen at `theta`, to which every dense layer but the
+    /// last adds `(scale / rank) B A x`; the parameters are the `A` `(rank, inputs)` and `B`
+    /// `(outputs, rank)`, and `B` begins at 0 (Hu and others, LoRA, 2021).
+    ///
+    /// # Panics
+    /// When `theta` has another length than the parameters, or something is frozen already.
+    #[must_use]
+    pub fn with_adapters(&self, theta: &[f64], rank: usize, scale: f64) -> Self {
+        assert_eq!(theta.len(), self.layout.parameters(), "length of the parameter vector");
+        assert!(self.frozen.is_empty(), "adapters stand on parameters that can all be trained");
+        let last = self.ops.len() - 1;
+        let is_adapted = |(index, op): (usize, &Op)| matches!(op, Op::Dense(_)) && index < last;
+        let adapted = self.ops.iter().enumerate().filter(|&(i, op)| is_adapted((i, op))).count();
+        let mut builder = Builder::new(self.widths[0]);
+        // Where the old nodes are among the new ones.
+        let mut moved_to = vec![0];
+        for (index, op) in self.ops.iter().enumerate() {
+            let input = builder.node();
+            match op {
+                Op::Dense(layer) => builder.op(Op::Dense(2 * adapted + layer)),
+                Op::Local { op, layer: Some(layer) } => {
+                    let layer = Some(2 * adapted + layer);
+                    builder.op(Op::Local { op: op.clone(), layer });
+                }
+                Op::Add(node) => builder.op(Op::Add(moved_to[*node])),
+                Op::Recall(node) => builder.op(Op::Recall(moved_to[*node])),
+                Op::Activation(_) | Op::Local { .. } => builder.op(op.clone()),
+            }
+            if let (Op::Dense(layer), true) = (op, is_adapted((index, op))) {
+                let (layer, frozen) = (&self.layers[*layer], builder.node());
+                let (a, b) = (format!("{}.a", layer.name), format!("{}.b", layer.name));
+                let a = Layer::dense_without_bias(a, layer.inputs, rank);
+                let b = Layer::dense_without_bias(b, rank, layer.outputs);
+                builder.op(Op::Recall(input));
+                builder.dense(a.at_positions(layer.positions), Start::ByInputs);
+                builder.dense(b.at_positions(layer.positions), Start::Zero);
+                builder.local(LocalOp::Scale(crate::scale::Scale { factor: scale / rank as f64 }));
+                builder.op(Op::Add(frozen));
+            }
+            moved_to.push(builder.node());
+        }
+        let Builder { input_width, ops, layout, starts } = builder;
+        Self::of_parts(input_width, ops, layout, starts, (&self.layers, theta.to_vec()))
     }
 
     pub(crate) fn ops(&self) -> &[Op] {
         &self.ops
     }
 
+    /// Layers of the layout, and then frozen ones.
+    pub(crate) fn layers(&self) -> &[Layer] {
+        &self.layers
+    }
+
+    pub(crate) fn widths(&self) -> &[usize] {
+        &self.widths
+    }
+
+    /// Whether a node depends on parameters that are not frozen.
+    pub(crate) fn is_moved(&self, node: usize) -> bool {
+        self.is_moved[node]
+    }
+
+    /// Nodes that read `node` beside the one that follows it.
+    pub(crate) fn other_uses(&self, node: usize) -> impl Iterator<Item = usize> + '_ {
+        let reads = move |op: &Op| matches!(op, Op::Add(read) | Op::Recall(read) if *read == node);
+        self.ops.iter().enumerate().filter(move |(_, op)| reads(op)).map(|(index, _)| index + 1)
+    }
+
+    /// Frozen parameters.
+    pub(crate) fn frozen(&self) -> &[f64] {
+        &self.frozen
+    }
+
+    /// Parameters and frozen ones behind them.
+    fn with_frozen<'a, T: Real>(&self, theta: &'a [T]) -> Cow<'a, [T]> {
+        assert_eq!(theta.len(), self.layout.parameters(), "length of the parameter vector");
+        if self.frozen.is_empty() {
+            return Cow::Borrowed(theta);
+        }
+        let frozen = self.frozen.iter().map(|&value| T::from_f64(value));
+        Cow::Owned(theta.iter().copied().chain(frozen).collect())
+    }
+
+    /// Whether there is nothing but dense layers at one position and non-linearities.
+    fn is_plain(&self) -> bool {
+        let is_plain = |op: &Op| match op {
+            Op::Dense(layer) => self.layers[*layer].positions == 1,
+            Op::Activation(_) => true,
+            Op::Local { .. } | Op::Add(_) | Op::Recall(_) => false,
+        };
+        self.ops.iter().all(is_plain)
+    }
+
+    /// Rows handled at a time where many numbers stand for one example.
+    fn block_rows(&self) -> usize {
+        let numbers: usize = self.widths.iter().sum();
+        if self.is_plain() { BLOCK_ROWS } else { (BLOCK_NUMBERS / numbers).clamp(1, BLOCK_ROWS) }
+    }
+
+    /// The layer that gives the outputs.
+    fn head(&self) -> &Layer {
+        match self.ops.last() {
+            Some(Op::Dense(layer)) => &self.layers[*layer],
+            _ => unreachable!("a network ends in a dense layer"),
+        }
+    }
+
     /// A tape on which `features` has been run forward.
     fn forward<T: Real>(&self, theta: &[T], features: ArrayView2<'_, T>) -> Tape<T> {
-        assert_eq!(theta.len(), self.layout.parameters(), "length of the parameter vector");
-        let mut tape = Tape::new(&self.ops, &self.layout, 1, features.nrows());
+        let mut tape = Tape::new(self, 1, features.nrows());
         fill_input(&mut tape, features);
-        tape.forward(&self.ops, &self.layout, &Plain { theta, gradient: None });
+        tape.forward(self, &Plain { theta, gradient: None });
         tape
+    }
+
+    /// Calls `read(first row, tape)` after running blocks of `features` forward; all of them at
+    /// once where examples are small.
+    fn forward_in_blocks<T: Real>(
+        &self,
+        theta: &[T],
+        features: ArrayView2<'_, T>,
+        mut read: impl FnMut(usize, &Tape<T>),
+    ) {
+        let theta = self.with_frozen(theta);
+        let n = features.nrows();
+        let block = if self.is_plain() { n.max(1) } else { self.block_rows() };
+        for start in (0..n).step_by(block) {
+            let rows = features.slice(s![start..(start + block).min(n), ..]);
+            read(start, &self.forward(&theta, rows));
+        }
     }
 
     /// Forward, then the gradient of the quantity at the output, times the weights.
     fn output_gradients<T: Real>(
         &self,
         theta: &[T],
-        features: ArrayView2<'_, T>,
-        labels: &Labels<T>,
+        examples: &Examples<T>,
         quantity: Quantity,
         weights: Option<&[T]>,
     ) -> Tape<T> {
-        let classes = self.layout.layers().last().expect("a network has layers").outputs;
-        let mut tape = self.forward(theta, features);
+        let mut tape = self.forward(theta, examples.features());
+        let (classes, width) = (self.head().outputs, tape.width(self.ops.len()));
         let gradients = tape.output_gradient();
-        loss::output_gradients(gradients, classes, quantity, labels, 1, |row| row);
+        loss::output_gradients(gradients, classes, quantity, examples.labels(), 1, |row| row);
         if let Some(weights) = weights {
-            for (gradient, &weight) in gradients.chunks_exact_mut(classes).zip(weights) {
+            for (gradient, &weight) in gradients.chunks_exact_mut(width).zip(weights) {
                 for value in gradient {
                     *value *= weight;
                 }
@@ -108,21 +363,47 @@ fn fill_input<T: Real>(tape: &mut Tape<T>, features: ArrayView2<'_, T>) {
 }
 
 /// Layer inputs and output gradients on a tape of one model, as arrays.
-pub(crate) fn captures_of<T: Real>(ops: &[Op], tape: &Tape<T>, rows: usize) -> Captures<T> {
-    let array = |values: &[T], width: usize| {
-        Array2::from_shape_vec((rows, width), values.to_vec()).expect("a node is rows by width")
-    };
-    let layers = ops
-        .iter()
-        .enumerate()
-        .filter(|(_, op)| matches!(op, Op::Dense(_)))
-        .map(|(index, _)| LayerCapture {
-            positions: 1,
-            inputs: Inputs::Values(array(tape.node(index), tape.width(index))),
-            output_gradients: array(tape.gradient(index + 1), tape.width(index + 1)),
-        })
-        .collect();
+pub(crate) fn captures_of<T: Real>(network: &Network, tape: &Tape<T>) -> Captures<T> {
+    let mut layers: Vec<Option<LayerCapture<T>>> = vec![None; network.layout.layers().len()];
+    for (index, op) in network.ops.iter().enumerate() {
+        let (Op::Dense(layer) | Op::Local { layer: Some(layer), .. }) = op else { continue };
+        if let Some(capture) = layers.get_mut(*layer) {
+            *capture = Some(capture_of(&network.layers[*layer], tape, (index, op)));
+        }
+    }
+    let layers = layers.into_iter().map(|layer| layer.expect("every layer has an op")).collect();
     Captures { layers }
+}
+
+fn capture_of<T: Real>(
+    layer: &Layer,
+    tape: &Tape<T>,
+    (index, op): (usize, &Op),
+) -> LayerCapture<T> {
+    let array = |values: &[T], width: usize| {
+        Array2::from_shape_vec((tape.rows() * layer.positions, width), values.to_vec())
+            .expect("a node is rows by width")
+    };
+    let (inputs, output_gradients) = match op {
+        Op::Local { op, .. } if layer.kind == LayerKind::Dense => {
+            let mut gradients = Array2::zeros((tape.rows(), layer.outputs));
+            let deltas = tape.gradient(index + 1).chunks_exact(tape.width(index + 1));
+            for (row, (delta, mut gradient)) in deltas.zip(gradients.outer_iter_mut()).enumerate() {
+                let gradient = gradient.as_slice_mut().expect("a row");
+                op.kernel::<T>().add_gradient(&tape.point(index, row, &[]), delta, gradient);
+            }
+            (Inputs::Values(Array2::zeros((tape.rows(), 0))), gradients)
+        }
+        Op::Local { .. } => {
+            let tokens = tape.node(index).iter().map(|&value| token(value) as u32).collect();
+            (Inputs::Tokens(tokens), array(tape.gradient(index + 1), layer.outputs))
+        }
+        _ => (
+            Inputs::Values(array(tape.node(index), layer.inputs)),
+            array(tape.gradient(index + 1), layer.outputs),
+        ),
+    };
+    LayerCapture { positions: layer.positions, inputs, output_gradients }
 }
 
 impl<T: Real> Model<T> for Network {
@@ -130,61 +411,82 @@ impl<T: Real> Model<T> for Network {
         &self.layout
     }
 
-    /// Uniform on `(-1/sqrt(inputs), 1/sqrt(inputs))` for weights and biases of each layer.
+    /// Each layer begins as its model says, from the stream `init` of its index.
     fn initial_parameters(&self, seed: u64) -> Vec<T> {
         let mut theta = Vec::with_capacity(self.layout.parameters());
-        for (index, layer) in self.layout.layers().iter().enumerate() {
+        for block in self.layout.blocks() {
+            let index = block.layers[0];
+            let layer = &self.layout.layers()[index];
             let mut stream = stream(seed, "init", index as u64);
-            let bound = 1.0 / (layer.inputs as f64).sqrt();
-            let draw = |_| T::from_f64(stream.random_range(-bound..bound));
-            theta.extend((0..layer.parameters()).map(draw));
+            let mut draw = |bound: f64| T::from_f64(stream.random_range(-bound..bound));
+            let (p, weights) = (layer.parameters(), layer.inputs * layer.outputs);
+            match self.starts[index] {
+                Start::ByInputs => {
+                    let bound = 1.0 / (layer.inputs as f64).sqrt();
+                    theta.extend((0..p).map(|_| draw(bound)));
+                }
+                Start::Within(bound) => {
+                    let drawn = if weights == 0 { p } else { weights };
+                    theta.extend((0..drawn).map(|_| draw(bound)));
+                    theta.resize(block.range.end, T::zero());
+                }
+                Start::ScalesAndShifts => {
+                    theta.resize(block.range.start + p / 2, T::one());
+                    theta.resize(block.range.end, T::zero());
+                }
+                Start::Zero => theta.resize(block.range.end, T::zero()),
+            }
         }
         theta
     }
 
+    /// Outputs of all positions side by side, `(n, s c)`.
     fn outputs(&self, theta: &[T], features: ArrayView2<'_, T>) -> Array2<T> {
-        let classes = self.layout.layers().last().expect("a network has layers").outputs;
-        let tape = self.forward(theta, features);
-        Array2::from_shape_vec((features.nrows(), classes), tape.outputs().to_vec())
-            .expect("outputs are rows by classes")
+        let width = self.widths[self.ops.len()];
+        let mut outputs = Vec::with_capacity(features.nrows() * width);
+        self.forward_in_blocks(theta, features, |_, tape| outputs.extend(tape.outputs()));
+        Array2::from_shape_vec((features.nrows(), width), outputs)
+            .expect("outputs are rows by width")
     }
 
+    /// The last layer's inputs; where it has several positions, their mean.
     fn hidden(&self, theta: &[T], features: ArrayView2<'_, T>) -> Array2<T> {
-        let last = self.layout.layers().last().expect("a network has layers");
-        let tape = self.forward(theta, features);
-        Array2::from_shape_vec(
-            (features.nrows(), last.inputs),
-            tape.node(self.ops.len() - 1).to_vec(),
-        )
-        .expect("the last layer's input is rows by inputs")
+        let (head, node) = (self.head(), self.ops.len() - 1);
+        let mut hidden = Array2::zeros((features.nrows(), head.inputs));
+        let scale = T::one() / T::from_f64(head.positions as f64);
+        self.forward_in_blocks(theta, features, |start, tape| {
+            for (row, values) in tape.node(node).chunks_exact(tape.width(node)).enumerate() {
+                for position in values.chunks_exact(head.inputs) {
+                    let mut mean = hidden.row_mut(start + row);
+                    mean.iter_mut().zip(position).for_each(|(sum, &value)| *sum += scale * value);
+                }
+            }
+        });
+        hidden
     }
 
     fn utilities(&self, theta: &[T], examples: &Examples<T>, utility: Utility) -> Vec<f64> {
         // In f64 whatever the run's precision: effects of one example drown in single precision.
         let theta: Vec<f64> = theta.iter().map(|value| value.to_f64()).collect();
-        let labels = match examples.labels() {
-            Labels::Classes(labels) => Labels::Classes(labels.clone()),
-            Labels::Values(values) => {
-                Labels::Values(values.iter().map(|value| value.to_f64()).collect())
-            }
-        };
+        let labels = examples.labels().to_f64();
         let features = examples.features().mapv(Real::to_f64);
-        let outputs = <Self as Model<f64>>::outputs(self, &theta, features.view());
-        outputs
-            .outer_iter()
-            .enumerate()
-            .map(|(row, outputs)| {
-                let outputs = outputs.as_slice().expect("outputs in standard layout");
-                loss::utility(outputs, &labels, row, utility)
-            })
-            .collect()
+        let classes = self.head().outputs;
+        let mut utilities = Vec::with_capacity(examples.len());
+        self.forward_in_blocks(&theta, features.view(), |start, tape| {
+            for (row, outputs) in
+                tape.outputs().chunks_exact(tape.width(tape.len() - 1)).enumerate()
+            {
+                utilities.push(loss::utility(outputs, classes, &labels, start + row, utility));
+            }
+        });
+        utilities
     }
 
     fn captures(&self, theta: &[T], examples: &Examples<T>, quantity: Quantity) -> Captures<T> {
-        let labels = examples.labels();
-        let mut tape = self.output_gradients(theta, examples.features(), labels, quantity, None);
-        tape.backward(&self.ops, &self.layout, &mut Plain { theta, gradient: None });
-        captures_of(&self.ops, &tape, examples.len())
+        let theta = self.with_frozen(theta);
+        let mut tape = self.output_gradients(&theta, examples, quantity, None);
+        tape.backward(self, &mut Plain { theta: &theta, gradient: None });
+        captures_of(self, &tape)
     }
 
     fn gradient(
@@ -194,13 +496,12 @@ impl<T: Real> Model<T> for Network {
         quantity: Quantity,
         weights: &[T],
     ) -> Vec<T> {
+        let theta = self.with_frozen(theta);
         let mut sum = vec![T::zero(); self.layout.parameters()];
-        for (start, block) in examples.blocks(BLOCK_ROWS) {
+        for (start, block) in examples.blocks(self.block_rows()) {
             let weights = &weights[start..start + block.len()];
-            let (features, labels) = (block.features(), block.labels());
-            let mut tape = self.output_gradients(theta, features, labels, quantity, Some(weights));
-            let mut dense = Plain { theta, gradient: Some(&mut sum) };
-            tape.backward(&self.ops, &self.layout, &mut dense);
+            let mut tape = self.output_gradients(&theta, &block, quantity, Some(weights));
+            tape.backward(self, &mut Plain { theta: &theta, gradient: Some(&mut sum) });
         }
         sum
     }
@@ -212,21 +513,18 @@ impl<T: Real> Model<T> for Network {
         quantity: Quantity,
         directions: ArrayView2<'_, T>,
     ) -> Array2<T> {
-        let k = directions.nrows();
+        let (theta, k) = (self.with_frozen(theta), directions.nrows());
         let directions = directions.as_standard_layout();
-        let classes = self.layout.layers().last().expect("a network has layers").outputs;
+        let directions = directions.view();
         let mut result = Array2::zeros((examples.len(), k));
-        for (start, block) in examples.blocks(BLOCK_ROWS) {
-            let (features, labels) = (block.features(), block.labels());
-            let tape = self.output_gradients(theta, features, labels, quantity, None);
-            let (ops, rows) = (&self.ops, block.len());
-            let tangents =
-                Tangents::forward(&tape, rows, ops, &self.layout, theta, directions.view());
-            let gradients = tape.gradient(ops.len());
-            for row in 0..rows {
-                let gradient = &gradients[row * classes..][..classes];
+        for (start, block) in examples.blocks(self.block_rows()) {
+            let tape = self.output_gradients(&theta, &block, quantity, None);
+            let width = tape.width(self.ops.len());
+            let tangents = Tangents::forward(self, &tape, &theta, &directions);
+            let gradients = tape.gradient(self.ops.len());
+            for (row, gradient) in gradients.chunks_exact(width).enumerate() {
                 for direction in 0..k {
-                    let tangent = &tangents.outputs()[(row * k + direction) * classes..][..classes];
+                    let tangent = &tangents.outputs()[(row * k + direction) * width..][..width];
                     result[(start + row, direction)] =
                         gradient.iter().zip(tangent).map(|(&g, &t)| g * t).sum();
                 }
@@ -243,22 +541,16 @@ impl<T: Real> Model<T> for Network {
         curvature: Curvature,
         directions: ArrayView2<'_, T>,
     ) -> Array2<T> {
+        let theta = self.with_frozen(theta);
         let directions = directions.as_standard_layout();
+        let directions = directions.view();
         let mut products = Array2::zeros(directions.dim());
-        for (start, block) in examples.blocks(BLOCK_ROWS) {
+        for (start, block) in examples.blocks(self.block_rows()) {
             let weights = &weights[start..start + block.len()];
-            let (features, labels) = (block.features(), block.labels());
-            let mut tape =
-                self.output_gradients(theta, features, labels, Quantity::Loss, Some(weights));
-            tape.backward(&self.ops, &self.layout, &mut Plain { theta, gradient: None });
-            let (ops, layout, rows) = (&self.ops, &self.layout, block.len());
-            Tangents::forward(&tape, rows, ops, layout, theta, directions.view()).curvature(
-                &tape,
-                ops,
-                layout,
-                theta,
-                directions.view(),
-                (labels, weights),
+            let mut tape = self.output_gradients(&theta, &block, Quantity::Loss, Some(weights));
+            tape.backward(self, &mut Plain { theta: &theta, gradient: None });
+            Tangents::forward(self, &tape, &theta, &directions).curvature(
+                (block.labels(), weights),
                 curvature,
                 products.slice_mut(s![.., ..]),
             );
@@ -267,11 +559,16 @@ impl<T: Real> Model<T> for Network {
     }
 
     fn stack(&self, width: usize, rule: &UpdateRule) -> Box<dyn Stack<T>> {
-        Box::new(NetworkStack::new(self.clone(), width, *rule))
+        if self.is_plain() {
+            Box::new(NetworkStack::new(self.clone(), width, *rule))
+        } else {
+            Box::new(LoopedStack::new(self.clone(), width, *rule))
+        }
     }
 
+    /// One where models do not share a product.
     fn stack_width(&self) -> usize {
         let bytes = 2 * self.layout.parameters() * size_of::<T>();
-        (STACK_BYTES / bytes).clamp(1, WIDEST_STACK)
+        if self.is_plain() { (STACK_BYTES / bytes).clamp(1, WIDEST_STACK) } else { 1 }
     }
 }

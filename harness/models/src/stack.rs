@@ -39,7 +39,7 @@ impl<T: Real> NetworkStack<T> {
     pub(crate) fn new(network: Network, width: usize, rule: UpdateRule) -> Self {
         let layout = <Network as Model<T>>::layout(&network);
         let batch = rule.batch_size;
-        let tape = Tape::new(network.ops(), layout, width, batch);
+        let tape = Tape::new(&network, width, batch);
         let zeros = vec![T::zero(); layout.parameters() * width];
         let has_gradient = rule.heavy_ball().is_none();
         Self {
@@ -190,7 +190,6 @@ impl<T: Real> Stack<T> for NetworkStack<T> {
         self.weights.clear();
         self.weights.extend(self.present.iter().map(|&position| weights[0][position]));
         self.gather(train, rows);
-        let layout = <Network as Model<T>>::layout(&self.network);
         let gradients = match self.rule.heavy_ball() {
             Some(ball) => Gradients::Descend(
                 Descent {
@@ -212,10 +211,10 @@ impl<T: Real> Stack<T> for NetworkStack<T> {
             gradients,
             transposed: &mut self.transposed,
         };
-        self.tape.forward(self.network.ops(), layout, &dense);
+        self.tape.forward(&self.network, &dense);
         let (tape, labels) = (&mut self.tape, train.labels());
         weigh_output_gradients(tape, labels, rows, &self.present, weights);
-        self.tape.backward(self.network.ops(), layout, &mut dense);
+        self.tape.backward(&self.network, &mut dense);
         if self.rule.heavy_ball().is_none() {
             self.update(size);
         }
@@ -223,7 +222,7 @@ impl<T: Real> Stack<T> for NetworkStack<T> {
 
     fn captures(&self) -> Captures<T> {
         assert_eq!(self.width, 1, "captures are those of a single model");
-        let present = captures_of(self.network.ops(), &self.tape, self.present.len());
+        let present = captures_of(&self.network, &self.tape);
         let mut layers = present.layers;
         for layer in &mut layers {
             for (mut row, &weight) in layer.output_gradients.outer_iter_mut().zip(&self.weights) {
@@ -242,7 +241,7 @@ impl<T: Real> Stack<T> for NetworkStack<T> {
 }
 
 /// Rows put at `positions` of a matrix of zeros with `rows` rows.
-fn spread<T: Real>(
+pub(crate) fn spread<T: Real>(
     packed: ndarray::ArrayView2<'_, T>,
     positions: &[usize],
     rows: usize,

@@ -1,32 +1,37 @@
 //! One forward and backward pass, for one model or for several that share a batch.
 //!
-//! Values of a node are `[rows][m][width]`, except the input, which all models share.
+//! Values of a node are `[rows][m][width]`, except the input, which all models share. Where an op
+//! is applied at several positions of an example, these lie side by side within its width. Networks
+//! of more than dense layers and non-linearities run one model at a time.
 
-use attribench_core::{Layout, Real};
+use attribench_core::Real;
 
-use crate::{activation::each, dense::Dense, network::Op};
+use crate::{
+    Network,
+    activation::each,
+    dense::Dense,
+    local::{LocalOp, Point},
+    network::Op,
+};
 
 /// Buffers of a pass, kept from one to the next.
 pub(crate) struct Tape<T> {
     models: usize,
     /// Values of node 0 (the input) and after each op.
     nodes: Vec<Vec<T>>,
-    /// Gradients at each node; that of the input is never asked for.
+    /// What each op kept for its derivatives.
+    kept: Vec<Vec<T>>,
+    /// Gradients at each node; those before the first parameter are never asked for.
     gradients: Vec<Vec<T>>,
     widths: Vec<usize>,
 }
 
 impl<T: Real> Tape<T> {
-    pub(crate) fn new(ops: &[Op], layout: &Layout, models: usize, rows: usize) -> Self {
-        let mut widths = vec![layout.layers()[0].inputs];
-        for op in ops {
-            widths.push(match *op {
-                Op::Dense(layer) => layout.layers()[layer].outputs,
-                Op::Activation(_) => widths[widths.len() - 1],
-            });
-        }
+    pub(crate) fn new(network: &Network, models: usize, rows: usize) -> Self {
+        let widths = network.widths().to_vec();
         let empty = vec![Vec::new(); widths.len()];
-        let mut tape = Self { models, nodes: empty.clone(), gradients: empty, widths };
+        let mut tape =
+            Self { models, nodes: empty.clone(), kept: empty.clone(), gradients: empty, widths };
         tape.input(rows);
         tape
     }
@@ -59,6 +64,11 @@ impl<T: Real> Tape<T> {
         self.widths[node]
     }
 
+    /// Rows of the last pass.
+    pub(crate) fn rows(&self) -> usize {
+        self.nodes[0].len() / self.widths[0]
+    }
+
     /// Outputs of the last op, `[rows][m][c]`.
     pub(crate) fn outputs(&self) -> &[T] {
         self.nodes.last().expect("a network has an output")
@@ -71,39 +81,128 @@ impl<T: Real> Tape<T> {
         &mut self.gradients[last]
     }
 
+    /// The values of example `row` that op `index` is differentiated at.
+    pub(crate) fn point<'a>(
+        &'a self,
+        index: usize,
+        row: usize,
+        parameters: &'a [T],
+    ) -> Point<'a, T> {
+        let (width, kept) = (self.widths[index], self.kept[index].len() / self.rows());
+        Point {
+            parameters,
+            input: &self.nodes[index][row * width..][..width],
+            kept: &self.kept[index][row * kept..][..kept],
+        }
+    }
+
     /// Computes every node from the input.
-    pub(crate) fn forward(&mut self, ops: &[Op], layout: &Layout, dense: &impl Dense<T>) {
-        for (index, op) in ops.iter().enumerate() {
+    pub(crate) fn forward(&mut self, network: &Network, dense: &impl Dense<T>) {
+        for (index, op) in network.ops().iter().enumerate() {
             let (before, after) = self.nodes.split_at_mut(index + 1);
             let (input, output) = (&before[index], &mut after[0]);
-            match *op {
+            match op {
                 Op::Dense(layer) => {
-                    dense.forward(&layout.layers()[layer], index == 0, input, output);
+                    dense.forward(&network.layers()[*layer], index == 0, input, output);
                 }
                 Op::Activation(activation) => activation.forward(input, output),
+                Op::Add(other) => {
+                    output.copy_from_slice(input);
+                    each(output, &before[*other], |sum, value| sum + value);
+                }
+                Op::Recall(other) => output.copy_from_slice(&before[*other]),
+                Op::Local { op, layer } => {
+                    let parameters = match layer {
+                        Some(layer) => dense.parameters(&network.layers()[*layer]),
+                        None => &[],
+                    };
+                    let kernel = op.kernel::<T>();
+                    let width = self.widths[index];
+                    let (to, kept) = (self.widths[index + 1], kernel.kept(width));
+                    let rows = input.len() / width;
+                    self.kept[index].resize(rows * kept, T::zero());
+                    for row in 0..rows {
+                        kernel.forward(
+                            parameters,
+                            &input[row * width..][..width],
+                            &mut self.kept[index][row * kept..][..kept],
+                            &mut output[row * to..][..to],
+                        );
+                    }
+                }
             }
         }
     }
 
     /// Computes gradients at every node from the one at the output, and those of the parameters.
-    pub(crate) fn backward(&mut self, ops: &[Op], layout: &Layout, dense: &mut impl Dense<T>) {
-        for (index, op) in ops.iter().enumerate().rev() {
-            let (before, after) = self.gradients.split_at_mut(index + 1);
-            let (at_input, at_output) = (&mut before[index], &after[0]);
-            let input = &self.nodes[index];
-            match *op {
+    pub(crate) fn backward(&mut self, network: &Network, dense: &mut impl Dense<T>) {
+        for (index, op) in network.ops().iter().enumerate().rev() {
+            let mut at_input = std::mem::take(&mut self.gradients[index]);
+            let at_output = &self.gradients[index + 1];
+            let (input, is_moved) = (&self.nodes[index], network.is_moved(index));
+            match op {
                 Op::Dense(layer) => {
-                    let layer = &layout.layers()[layer];
-                    if index > 0 {
-                        dense.backward(layer, at_output, at_input);
+                    let layer = &network.layers()[*layer];
+                    if is_moved {
+                        dense.backward(layer, at_output, &mut at_input);
                     }
                     dense.gradient(layer, index == 0, input, at_output);
                 }
-                Op::Activation(activation) => {
-                    activation.first_derivative(input, &self.nodes[index + 1], at_input);
-                    each(at_input, at_output, |slope, gradient| slope * gradient);
+                Op::Activation(activation) if is_moved => {
+                    activation.first_derivative(input, &self.nodes[index + 1], &mut at_input);
+                    each(&mut at_input, at_output, |slope, gradient| slope * gradient);
+                }
+                Op::Add(_) if is_moved => at_input.copy_from_slice(at_output),
+                Op::Recall(_) if is_moved => at_input.fill(T::zero()),
+                Op::Activation(_) | Op::Add(_) | Op::Recall(_) => {}
+                Op::Local { op, layer } => {
+                    if is_moved {
+                        self.local_backward(network, dense, index, (op, *layer), &mut at_input);
+                    }
+                    if let Some(layer) = layer {
+                        self.local_gradient(network, dense, index, (op, *layer));
+                    }
                 }
             }
+            if is_moved {
+                for node in network.other_uses(index) {
+                    each(&mut at_input, &self.gradients[node], |sum, value| sum + value);
+                }
+            }
+            self.gradients[index] = at_input;
+        }
+    }
+
+    fn local_backward(
+        &self,
+        network: &Network,
+        dense: &impl Dense<T>,
+        index: usize,
+        (op, layer): (&LocalOp, Option<usize>),
+        at_input: &mut [T],
+    ) {
+        let parameters = match layer {
+            Some(layer) => dense.parameters(&network.layers()[layer]),
+            None => &[],
+        };
+        let (width, to) = (self.widths[index], self.widths[index + 1]);
+        for (row, at_input) in at_input.chunks_exact_mut(width).enumerate() {
+            let delta = &self.gradients[index + 1][row * to..][..to];
+            op.kernel::<T>().backward(&self.point(index, row, parameters), delta, at_input);
+        }
+    }
+
+    fn local_gradient(
+        &self,
+        network: &Network,
+        dense: &mut impl Dense<T>,
+        index: usize,
+        (op, layer): (&LocalOp, usize),
+    ) {
+        let Some(gradient) = dense.gradient_of(&network.layers()[layer]) else { return };
+        let to = self.widths[index + 1];
+        for (row, delta) in self.gradients[index + 1].chunks_exact(to).enumerate() {
+            op.kernel::<T>().add_gradient(&self.point(index, row, &[]), delta, gradient);
         }
     }
 }

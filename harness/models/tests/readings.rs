@@ -2,11 +2,13 @@
 //! other, in double precision.
 
 use attribench_core::{
-    Curvature, Examples, Labels, LayerCapture, Model, Optimiser, Quantity, StepSize, UpdateRule,
-    Utility,
+    Captures, Curvature, Examples, Inputs, Labels, Layout, Model, Optimiser, Quantity, StepSize,
+    TokenLoss, TokenTargets, UpdateRule, Utility,
 };
-use attribench_models::{Activation, Network};
-use ndarray::{Array1, Array2, ArrayView1, ArrayView2, s};
+use attribench_models::{
+    Activation, Cnn, Gpt, Head, ModelSpec, Network, Normalisation, PositionKind,
+};
+use ndarray::{Array1, Array2, ArrayView1, s};
 use proptest::prelude::*;
 
 const QUANTITIES: [Quantity; 2] = [Quantity::Loss, Quantity::NegativeUtility(Utility::Margin)];
@@ -31,9 +33,12 @@ struct Case {
 }
 
 fn case(widths: &[usize], activation: Activation, seed: u64, rows: usize) -> Case {
-    let network = Network::dense(widths, activation);
-    let p = <Network as Model<f64>>::layout(&network).parameters();
     let (inputs, outputs) = (widths[0], widths[widths.len() - 1]);
+    case_of(Network::dense(widths, activation), inputs, outputs, seed, rows)
+}
+
+fn case_of(network: Network, inputs: usize, outputs: usize, seed: u64, rows: usize) -> Case {
+    let p = <Network as Model<f64>>::layout(&network).parameters();
     let features = Array2::from_shape_vec((rows, inputs), numbers(seed, rows * inputs)).unwrap();
     let labels = if outputs == 1 {
         Labels::Values(numbers(seed + 1, rows))
@@ -48,17 +53,82 @@ fn case(widths: &[usize], activation: Activation, seed: u64, rows: usize) -> Cas
     }
 }
 
+/// Images of 2 x 5 x 4 numbers, of which pooling leaves a row over.
+fn image_case(normalisation: Normalisation, pool: usize, seed: u64, rows: usize) -> Case {
+    let cnn = Cnn {
+        image: [2, 5, 4],
+        channels: if pool == 1 { vec![4] } else { vec![2, 4] },
+        kernel: 3,
+        pool,
+        normalisation,
+        hidden: if pool == 1 { vec![] } else { vec![3] },
+        activation: if pool == 1 { Activation::Tanh } else { Activation::Gelu },
+    };
+    case_of(cnn.build(40, 3).unwrap(), 40, 3, seed, rows)
+}
+
+const POSITIONS: usize = 5;
+const VOCABULARY: usize = 4;
+
+/// Texts of different lengths in which tokens occur several times; behind the last target stands
+/// padding.
+fn text_case(gpt: Gpt, loss: TokenLoss, seed: u64, rows: usize) -> Case {
+    let network = gpt.build(POSITIONS, VOCABULARY).unwrap();
+    let draws = numbers(seed, rows * (POSITIONS + 1));
+    let token = |index: usize| ((draws[index] + 1.0) / 2.0 * VOCABULARY as f64) as u32;
+    let at = |row: usize, position: usize| token(row * (POSITIONS + 1) + position);
+    let features = Array2::from_shape_fn((rows, POSITIONS), |(row, s)| f64::from(at(row, s)));
+    let targets = Array2::from_shape_fn((rows, POSITIONS), |(row, s)| {
+        let length = 1 + (seed as usize + row) % POSITIONS;
+        if s < length { at(row, s + 1) } else { TokenTargets::NONE }
+    });
+    let p = <Network as Model<f64>>::layout(&network).parameters();
+    Case {
+        theta: numbers(seed + 2, p),
+        network,
+        examples: Examples::new(features, Labels::Tokens(TokenTargets::new(targets, loss))),
+        weights: numbers(seed + 3, rows).iter().map(|w| w + 1.5).collect(),
+    }
+}
+
+fn small_gpt(positions: PositionKind, head: Head) -> Gpt {
+    Gpt { layers: 2, width: 4, heads: 2, positions, head }
+}
+
+/// The same texts, with adapters on random frozen parameters.
+fn adapted(case: Case, seed: u64) -> Case {
+    let network = case.network.with_adapters(&case.theta, 2, 3.0);
+    let p = <Network as Model<f64>>::layout(&network).parameters();
+    Case { theta: numbers(seed + 9, p), network, ..case }
+}
+
 fn cases() -> impl Strategy<Value = Case> {
-    let activation = prop_oneof![Just(Activation::Tanh), Just(Activation::Gelu)];
-    let widths = prop_oneof![
-        Just(vec![4, 3]),
-        Just(vec![5, 1]),
-        Just(vec![4, 6, 3]),
-        Just(vec![3, 5, 4, 2]),
-        Just(vec![3, 4, 1]),
-    ];
-    (widths, activation, 0u64..1000, 1usize..7)
-        .prop_map(|(widths, activation, seed, rows)| case(&widths, activation, seed, rows))
+    let kinds = prop_oneof![4 => 0usize..10, 1 => 10usize..12, 1 => 12usize..16];
+    (kinds, 0u64..1000, 1usize..7).prop_map(|(kind, seed, rows)| {
+        let activation = if kind % 2 == 0 { Activation::Tanh } else { Activation::Gelu };
+        let few = rows.min(3);
+        match kind {
+            0 | 1 => case(&[4, 3], activation, seed, rows),
+            2 | 3 => case(&[5, 1], activation, seed, rows),
+            4 | 5 => case(&[4, 6, 3], activation, seed, rows),
+            6 | 7 => case(&[3, 5, 4, 2], activation, seed, rows),
+            8 | 9 => case(&[3, 4, 1], activation, seed, rows),
+            10 => image_case(Normalisation::Groups(2), 1, seed, few),
+            11 => image_case(Normalisation::None, 2, seed, few),
+            12 => {
+                let gpt = small_gpt(PositionKind::Learned, Head::Tied);
+                text_case(gpt, TokenLoss::Mean, seed, few)
+            }
+            13 | 14 => {
+                let gpt = small_gpt(PositionKind::Rotary, Head::Untied);
+                text_case(gpt, TokenLoss::Sum, seed, few)
+            }
+            _ => {
+                let gpt = small_gpt(PositionKind::Learned, Head::Tied);
+                adapted(text_case(gpt, TokenLoss::Mean, seed, few), seed)
+            }
+        }
+    })
 }
 
 fn is_margin_of_a_number(case: &Case, quantity: Quantity) -> bool {
@@ -75,8 +145,31 @@ fn moved(theta: &[f64], direction: ArrayView1<'_, f64>, step: f64) -> Vec<f64> {
     theta.iter().zip(direction).map(|(t, d)| t + step * d).collect()
 }
 
-fn values(capture: &LayerCapture<f64>) -> ArrayView2<'_, f64> {
-    capture.inputs.values().expect("dense layers read numbers")
+/// The gradient of example `row`, put together from captures one number at a time.
+fn captured_gradient(captures: &Captures<f64>, layout: &Layout, row: usize) -> Vec<f64> {
+    let mut gradient = vec![0.0; layout.parameters()];
+    for (layer, capture) in layout.layers().iter().zip(&captures.layers) {
+        assert_eq!(capture.positions, layer.positions);
+        for position in row * layer.positions..(row + 1) * layer.positions {
+            for (o, &delta) in capture.output_gradients.row(position).iter().enumerate() {
+                match &capture.inputs {
+                    Inputs::Values(inputs) => {
+                        for (k, &a) in inputs.row(position).iter().enumerate() {
+                            gradient[layer.weight_offset + o * layer.inputs + k] += delta * a;
+                        }
+                    }
+                    Inputs::Tokens(tokens) => {
+                        let start = tokens[position] as usize * layer.outputs;
+                        gradient[layer.weight_offset + start + o] += delta;
+                    }
+                }
+                if layer.has_bias() {
+                    gradient[layer.bias_offset + o] += delta;
+                }
+            }
+        }
+    }
+    gradient
 }
 
 fn assert_close(found: &[f64], expected: &[f64], what: &str) {
@@ -85,6 +178,17 @@ fn assert_close(found: &[f64], expected: &[f64], what: &str) {
         assert!((f - e).abs() <= 1e-6 * scale, "{what}[{index}]: {f} is not {e}");
     }
     assert_eq!(found.len(), expected.len());
+}
+
+/// `u^T (diag(p) - p p^T) v` with the softmax `p` of the logits.
+fn softmax_covariance(
+    u: ArrayView1<'_, f64>,
+    v: ArrayView1<'_, f64>,
+    logits: ArrayView1<'_, f64>,
+) -> f64 {
+    let exp = logits.mapv(f64::exp);
+    let p = &exp / exp.sum();
+    (&p * &u * v).sum() - p.dot(&u) * p.dot(&v)
 }
 
 proptest! {
@@ -118,15 +222,7 @@ proptest! {
             for row in 0..case.examples.len() {
                 let alone = case.examples.select(&[row]);
                 let expected = case.network.gradient(&case.theta, &alone, quantity, &[1.0]);
-                let mut found = vec![0.0; case.theta.len()];
-                for (layer, capture) in layout.layers().iter().zip(&captures.layers) {
-                    for (o, &delta) in capture.output_gradients.row(row).iter().enumerate() {
-                        for (k, &a) in values(capture).row(row).iter().enumerate() {
-                            found[layer.weight_offset + o * layer.inputs + k] = delta * a;
-                        }
-                        found[layer.bias_offset + o] = delta;
-                    }
-                }
+                let found = captured_gradient(&captures, layout, row);
                 assert_close(&found, &expected, "captured gradient");
             }
         }
@@ -187,20 +283,18 @@ proptest! {
         let outputs = case.network.outputs(&case.theta, case.examples.features());
         let mut expected = 0.0;
         for row in 0..case.examples.len() {
-            let inner = match case.examples.labels() {
+            let rows = (ju.row(row), jv.row(row), outputs.row(row));
+            let inner: f64 = match case.examples.labels() {
                 Labels::Values(_) => ju[(row, 0)] * jv[(row, 0)],
-                Labels::Classes(_) => {
-                    let exp: Vec<f64> = outputs.row(row).iter().map(|z| z.exp()).collect();
-                    let sum: f64 = exp.iter().sum();
-                    let probability: Vec<f64> = exp.iter().map(|e| e / sum).collect();
-                    let mean = |j: &Array2<f64>| -> f64 {
-                        (0..probability.len()).map(|c| probability[c] * j[(row, c)]).sum()
-                    };
-                    let second: f64 = (0..probability.len())
-                        .map(|c| probability[c] * ju[(row, c)] * jv[(row, c)])
-                        .sum();
-                    second - mean(&ju) * mean(&jv)
-                }
+                Labels::Classes(_) => softmax_covariance(rows.0, rows.1, rows.2),
+                Labels::Tokens(tokens) => (0..POSITIONS)
+                    .filter(|&position| tokens.target(row, position).is_some())
+                    .map(|position| {
+                        let part = s![position * VOCABULARY..(position + 1) * VOCABULARY];
+                        let [u, v, z] = [rows.0, rows.1, rows.2].map(|row| row.slice_move(part));
+                        tokens.scale(row) * softmax_covariance(u, v, z)
+                    })
+                    .sum(),
             };
             expected += case.weights[row] * inner;
         }
@@ -257,11 +351,14 @@ fn step_size(learning_rate: f64) -> StepSize {
 
 #[test]
 fn a_row_without_weight_is_never_read() {
-    let case = case(&[4, 6, 3], Activation::Tanh, 5, 6);
+    never_read(case(&[4, 6, 3], Activation::Tanh, 5, 6));
+    never_read(image_case(Normalisation::Groups(2), 1, 5, 6));
+}
+
+fn never_read(case: Case) {
     let mut garbage = case.examples.features().to_owned();
     garbage.slice_mut(s![2, ..]).fill(1e30);
-    let Labels::Classes(labels) = case.examples.labels().clone() else { unreachable!() };
-    let spoiled = Examples::new(garbage, Labels::Classes(labels));
+    let spoiled = Examples::new(garbage, case.examples.labels().clone());
     let (rule, size) = (momentum(0.9, 0.0, 6), step_size(0.1));
     let rows: Vec<usize> = (0..6).collect();
     let train = |examples: &Examples<f64>| {
@@ -274,32 +371,139 @@ fn a_row_without_weight_is_never_read() {
         }
         let mut theta = vec![0.0; case.theta.len()];
         stack.read_parameters(0, &mut theta);
-        (theta, stack.captures().layers[0].output_gradients.clone())
+        let layout = <Network as Model<f64>>::layout(&case.network);
+        let gradient = |row| captured_gradient(&stack.captures(), layout, row);
+        (theta, gradient(2), gradient(3))
     };
-    let ((clean, captures), (with_garbage, _)) = (train(&case.examples), train(&spoiled));
+    let ((clean, absent, present), (with_garbage, ..)) = (train(&case.examples), train(&spoiled));
     assert_eq!(clean, with_garbage);
-    assert!(captures.row(2).iter().all(|&value| value == 0.0));
-    assert!(captures.row(3).iter().any(|&value| value != 0.0));
+    assert!(absent.iter().all(|&value| value == 0.0));
+    assert!(present.iter().any(|&value| value != 0.0));
 }
 
 #[test]
 fn captures_of_a_step_are_those_of_the_model() {
-    let case = case(&[4, 6, 3], Activation::Gelu, 9, 5);
+    step_captures(case(&[4, 6, 3], Activation::Gelu, 9, 5));
+    step_captures(image_case(Normalisation::Groups(2), 1, 9, 5));
+    step_captures(text_case(small_gpt(PositionKind::Learned, Head::Tied), TokenLoss::Sum, 9, 5));
+}
+
+fn step_captures(case: Case) {
     let (rule, size) = (momentum(0.0, 0.0, 5), step_size(0.0));
     let mut stack = case.network.stack(1, &rule);
     stack.load(0, &case.theta, &[vec![0.0; case.theta.len()]]);
     stack.step(&case.examples, &[0, 1, 2, 3, 4], &[&[1.0, 0.5, 2.0, 1.0, 1.0]], size);
     let expected = case.network.captures(&case.theta, &case.examples, Quantity::Loss);
-    for (found, expected) in stack.captures().layers.iter().zip(&expected.layers) {
-        assert_close(
-            found.output_gradients.as_slice().unwrap(),
-            expected.output_gradients.as_slice().unwrap(),
-            "output gradients",
-        );
-        assert_close(
-            values(found).as_slice().unwrap(),
-            values(expected).as_slice().unwrap(),
-            "inputs",
-        );
+    let layout = <Network as Model<f64>>::layout(&case.network);
+    for row in 0..5 {
+        let found = captured_gradient(&stack.captures(), layout, row);
+        assert_close(&found, &captured_gradient(&expected, layout, row), "captured gradient");
+    }
+}
+
+/// Whatever stands behind the last target, nothing that the model gives changes by a bit.
+#[test]
+fn padding_has_no_effect() {
+    for positions in [PositionKind::Learned, PositionKind::Rotary] {
+        let case = text_case(small_gpt(positions, Head::Tied), TokenLoss::Mean, 3, 5);
+        let Labels::Tokens(tokens) = case.examples.labels() else { unreachable!() };
+        let mut other = case.examples.features().to_owned();
+        let mut changed = 0;
+        for ((row, position), token) in other.indexed_iter_mut() {
+            if tokens.target(row, position).is_none() {
+                *token = (*token + 1.0) % VOCABULARY as f64;
+                changed += 1;
+            }
+        }
+        assert!(changed > 5, "{changed} tokens of padding test little");
+        let other = Examples::new(other, case.examples.labels().clone());
+        let p = case.theta.len();
+        let directions = Array2::from_shape_vec((2, p), numbers(8, 2 * p)).unwrap();
+        let read = |examples: &Examples<f64>| {
+            let (network, theta) = (&case.network, &case.theta);
+            let products = [Curvature::Hessian, Curvature::GaussNewton].map(|curvature| {
+                let directions = directions.view();
+                network.curvature_products(theta, examples, &case.weights, curvature, directions)
+            });
+            (
+                network.utilities(theta, examples, Utility::Margin),
+                network.gradient(theta, examples, Quantity::Loss, &case.weights),
+                network.tangents(theta, examples, Quantity::Loss, directions.view()),
+                products,
+            )
+        };
+        assert_eq!(read(&case.examples), read(&other));
+    }
+}
+
+/// A text that fills its positions, and the same text in a model with room for more.
+#[test]
+fn a_longer_window_changes_nothing() {
+    let gpt = small_gpt(PositionKind::Rotary, Head::Untied);
+    let case = text_case(gpt.clone(), TokenLoss::Sum, 4, 3);
+    let longer = gpt.build(POSITIONS + 3, VOCABULARY).unwrap();
+    let Labels::Tokens(tokens) = case.examples.labels() else { unreachable!() };
+    let features = Array2::from_shape_fn((3, POSITIONS + 3), |(row, s)| {
+        if s < POSITIONS { case.examples.features()[(row, s)] } else { 1.0 }
+    });
+    let targets = Array2::from_shape_fn((3, POSITIONS + 3), |(row, s)| {
+        if s < POSITIONS { tokens.targets()[(row, s)] } else { TokenTargets::NONE }
+    });
+    let labels = Labels::Tokens(TokenTargets::new(targets, TokenLoss::Sum));
+    let padded = Examples::new(features, labels);
+    let expected = case.network.gradient(&case.theta, &case.examples, Quantity::Loss, &[1.0; 3]);
+    let found = longer.gradient(&case.theta, &padded, Quantity::Loss, &[1.0; 3]);
+    let scale = expected.iter().fold(0.0f64, |top, value| top.max(value.abs()));
+    for (found, expected) in found.iter().zip(&expected) {
+        assert!((found - expected).abs() <= 1e-13 * scale, "{found} is not {expected}");
+    }
+}
+
+/// Adapters that have not been trained change nothing, and those that have are a change of weights.
+#[test]
+fn adapters_are_a_change_of_weights() {
+    let case = text_case(small_gpt(PositionKind::Learned, Head::Tied), TokenLoss::Mean, 6, 3);
+    let network = case.network.with_adapters(&case.theta, 2, 3.0);
+    let start: Vec<f64> = network.initial_parameters(1);
+    let at = |network: &Network, theta: &[f64]| {
+        network.utilities(theta, &case.examples, Utility::NegativeLoss)
+    };
+    assert_close(&at(&network, &start), &at(&case.network, &case.theta), "untrained");
+    let trained = numbers(7, start.len());
+    let mut merged = case.theta.clone();
+    let own = <Network as Model<f64>>::layout(&case.network).layers();
+    let layers = <Network as Model<f64>>::layout(&network).layers();
+    for pair in layers.chunks_exact(2) {
+        let (a, b) = (&pair[0], &pair[1]);
+        let layer = own.iter().find(|layer| a.name == format!("{}.a", layer.name)).unwrap();
+        for (o, i, r) in (0..b.outputs)
+            .flat_map(|o| (0..a.inputs).flat_map(move |i| (0..2).map(move |r| (o, i, r))))
+        {
+            let (a, b) =
+                (trained[a.weight_offset + r * a.inputs + i], trained[b.weight_offset + 2 * o + r]);
+            merged[layer.weight_offset + o * layer.inputs + i] += 1.5 * b * a;
+        }
+    }
+    assert_close(&at(&network, &trained), &at(&case.network, &merged), "merged");
+}
+
+#[test]
+fn an_example_does_not_depend_on_what_else_is_in_the_call() {
+    let cases = [
+        image_case(Normalisation::Groups(2), 2, 1, 9),
+        text_case(small_gpt(PositionKind::Rotary, Head::Tied), TokenLoss::Mean, 2, 9),
+    ];
+    for case in cases {
+        let together = case.network.captures(&case.theta, &case.examples, Quantity::Loss);
+        let layout = <Network as Model<f64>>::layout(&case.network);
+        let utilities = case.network.utilities(&case.theta, &case.examples, Utility::Margin);
+        for row in 0..9 {
+            let alone = case.examples.select(&[row]);
+            let captures = case.network.captures(&case.theta, &alone, Quantity::Loss);
+            let found = captured_gradient(&captures, layout, 0);
+            assert_close(&found, &captured_gradient(&together, layout, row), "gradient");
+            let utility = case.network.utilities(&case.theta, &alone, Utility::Margin);
+            assert_close(&utility, &utilities[row..=row], "utility");
+        }
     }
 }

@@ -3,7 +3,7 @@
 use attribench_core::{
     AdamW, Examples, Labels, Model, Optimiser, Real, Sgd, StepSize, UpdateRule, WeightDecay, stream,
 };
-use attribench_models::{Activation, Network};
+use attribench_models::{Activation, Cnn, ModelSpec, Network, Normalisation};
 use ndarray::Array2;
 use rand::RngExt;
 
@@ -23,6 +23,23 @@ fn rules() -> [UpdateRule; 3] {
 
 /// The shapes of the experiments, and one whose widths no vector length divides.
 const NETWORKS: [&[usize]; 4] = [&[784, 128, 64, 10], &[64, 16, 10], &[784, 10], &[13, 7, 3]];
+
+/// Networks by what is stacked in them: all models at once, or one after the other.
+fn networks(activation: Activation) -> Vec<(Network, usize, usize)> {
+    let dense = NETWORKS
+        .map(|widths| (Network::dense(widths, activation), widths[0], widths[widths.len() - 1]));
+    let cnn = Cnn {
+        image: [1, 6, 6],
+        channels: vec![3],
+        kernel: 3,
+        pool: 2,
+        normalisation: Normalisation::Groups(3),
+        hidden: vec![],
+        activation,
+    };
+    let image = (cnn.build(36, 4).unwrap(), 36, 4);
+    dense.into_iter().chain([image]).collect()
+}
 
 fn examples<T: Real>(inputs: usize, classes: usize) -> Examples<T> {
     let mut numbers = stream(5, "widths", inputs as u64);
@@ -81,19 +98,26 @@ fn learning_rate(rule: &UpdateRule) -> f64 {
 
 fn is_the_same_alone_and_together<T: Real>() {
     const MODELS: usize = 5;
-    for (rule, widths) in rules().iter().flat_map(|rule| NETWORKS.map(|widths| (rule, widths))) {
-        let network = Network::dense(widths, Activation::Tanh);
-        let data = examples::<T>(widths[0], widths[widths.len() - 1]);
+    let all = networks(Activation::Tanh);
+    for (rule, (network, inputs, outputs)) in
+        rules().iter().flat_map(|rule| all.iter().map(move |network| (rule, network)))
+    {
+        let data = examples::<T>(*inputs, *outputs);
         let weights = half_weights::<T>(MODELS);
         let everyone: Vec<usize> = (0..MODELS).collect();
-        let together = train(&network, &data, rule, &everyone, &weights);
-        let pair = train(&network, &data, rule, &[1, 3], &weights);
+        let together = train(network, &data, rule, &everyone, &weights);
+        let pair = train(network, &data, rule, &[1, 3], &weights);
         for model in everyone {
-            let alone = &train(&network, &data, rule, &[model], &weights)[0];
-            assert_eq!(alone, &together[model], "model {model} of {widths:?} in {}", T::NAME);
+            let alone = &train(network, &data, rule, &[model], &weights)[0];
+            assert_eq!(
+                alone,
+                &together[model],
+                "model {model} of {inputs}-{outputs} in {}",
+                T::NAME
+            );
         }
-        assert_eq!(pair[0], together[1], "a pair of {widths:?} in {}", T::NAME);
-        assert_eq!(pair[1], together[3], "a pair of {widths:?} in {}", T::NAME);
+        assert_eq!(pair[0], together[1], "a pair of {inputs}-{outputs} in {}", T::NAME);
+        assert_eq!(pair[1], together[3], "a pair of {inputs}-{outputs} in {}", T::NAME);
     }
 }
 
@@ -110,14 +134,16 @@ fn a_model_is_the_same_alone_and_in_a_stack_in_double_precision() {
 /// Rows without weight are left out of a single model's products, and stand in them with weight 0
 /// where another model of the stack uses them.
 fn is_the_same_without_and_with_rows_of_weight_zero<T: Real>() {
-    for (rule, widths) in rules().iter().flat_map(|rule| NETWORKS.map(|widths| (rule, widths))) {
-        let network = Network::dense(widths, Activation::Gelu);
-        let data = examples::<T>(widths[0], widths[widths.len() - 1]);
+    let all = networks(Activation::Gelu);
+    for (rule, (network, inputs, outputs)) in
+        rules().iter().flat_map(|rule| all.iter().map(move |network| (rule, network)))
+    {
+        let data = examples::<T>(*inputs, *outputs);
         let half = half_weights::<T>(1).remove(0);
-        let left_out = train(&network, &data, rule, &[0], std::slice::from_ref(&half));
-        let stands = train(&network, &data, rule, &[0, 1], &[half, vec![T::one(); TRAIN_ROWS]]);
-        assert_eq!(left_out[0], stands[0], "{widths:?} in {}", T::NAME);
-        assert_ne!(left_out[0], stands[1], "{widths:?} in {}", T::NAME);
+        let left_out = train(network, &data, rule, &[0], std::slice::from_ref(&half));
+        let stands = train(network, &data, rule, &[0, 1], &[half, vec![T::one(); TRAIN_ROWS]]);
+        assert_eq!(left_out[0], stands[0], "{inputs}-{outputs} in {}", T::NAME);
+        assert_ne!(left_out[0], stands[1], "{inputs}-{outputs} in {}", T::NAME);
     }
 }
 

@@ -219,6 +219,7 @@ impl TestRun<f64> {
         let round = |examples: &Examples<f64>| {
             let labels = match examples.labels() {
                 Labels::Classes(labels) => Labels::Classes(labels.clone()),
+                Labels::Tokens(tokens) => Labels::Tokens(tokens.clone()),
                 Labels::Values(values) => {
                     Labels::Values(values.iter().map(|&value| value as f32).collect())
                 }
