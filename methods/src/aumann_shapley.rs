@@ -2,7 +2,7 @@
 //!
 //! # Computes
 //! `tau[i, q] = integral from 0 to 1 of d f_q / d w_i (s 1) ds` by Gauss-Legendre quadrature:
-//! `sum_k c_k tau^k[i, q]`, with the metagradient `tau^k` of the run trained at weights `w = s_k 1`.
+//! `sum_k c_k tau^k[i, q]`, with the metagradient `tau^k` of the run trained at weights `s_k 1`.
 //! The shares sum to `f_q(theta_T(1)) - f_q(theta_T(0))`; what the nodes miss of that is posted to
 //! a rounding account.
 //!

@@ -53,7 +53,7 @@ pub struct TestRun<T> {
     pub weights: Vec<T>,
 }
 
-/// One step on the clipped batch gradient in `f64`, as the formulas are written, one entry at a time.
+/// One step on the clipped batch gradient in `f64`, as the formulas are written, entry by entry.
 fn step_slowly(
     rule: &UpdateRule,
     (index, eta): (usize, f64),
