@@ -4,6 +4,7 @@
 //! and its entry. It knows the contract of `attribench-core` and nothing else: no truth, no metric,
 //! no file, no clock.
 
+pub mod aumann_shapley;
 mod cholesky;
 mod credits;
 mod curvature;
@@ -14,10 +15,13 @@ pub mod in_run_shapley;
 pub mod influence_cg;
 pub mod influence_explicit;
 pub mod knn_shapley;
+pub mod metagradient;
 mod one_layer;
 mod pair;
 pub mod path_ledger;
+mod quadrature;
 pub mod random;
+mod step_derivative;
 pub mod trac_in_cp;
 
 #[cfg(test)]
@@ -28,6 +32,7 @@ mod common;
 use attribench_core::{Examples, Method, MethodEntry, MethodError, Queries, Real, Scores};
 use ndarray::Array2;
 
+pub use aumann_shapley::AumannShapley;
 pub use curvature::{CurvatureKind, Damping};
 pub use grad_cos::GradCos;
 pub use grad_dot::GradDot;
@@ -35,18 +40,21 @@ pub use in_run_shapley::InRunShapley;
 pub use influence_cg::{InfluenceCg, OnLimit};
 pub use influence_explicit::InfluenceExplicit;
 pub use knn_shapley::KnnShapley;
+pub use metagradient::Metagradient;
 pub use path_ledger::{Books, PathLedger};
 pub use random::Random;
 pub use trac_in_cp::TracInCp;
 
 /// All methods, sorted by name.
 pub static REGISTRY: &[MethodEntry] = &[
+    MethodEntry::of::<AumannShapley>(),
     MethodEntry::of::<GradCos>(),
     MethodEntry::of::<GradDot>(),
     MethodEntry::of::<InRunShapley>(),
     MethodEntry::of::<InfluenceCg>(),
     MethodEntry::of::<InfluenceExplicit>(),
     MethodEntry::of::<KnnShapley>(),
+    MethodEntry::of::<Metagradient>(),
     MethodEntry::of::<PathLedger>(),
     MethodEntry::of::<Random>(),
     MethodEntry::of::<TracInCp>(),

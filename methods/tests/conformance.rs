@@ -100,6 +100,9 @@ fn a_permuted_training_set_has_permuted_scores() {
     }
     let mut permuted = run.clone();
     permuted.train = run.train.select(&order);
+    for rows in permuted.origin.iter_mut().flat_map(|(_, plan)| &mut plan.batches) {
+        rows.iter_mut().for_each(|row| *row = now_at[*row]);
+    }
     for step in &mut permuted.steps {
         step.rows.iter_mut().for_each(|row| *row = now_at[*row]);
     }

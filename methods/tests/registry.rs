@@ -6,7 +6,17 @@ use std::path::{Path, PathBuf};
 use attribench_methods::REGISTRY;
 
 /// Files that several methods share, and the registry itself.
-const SHARED: [&str; 6] = ["cholesky", "credits", "curvature", "lib", "one_layer", "pair"];
+const SHARED: [&str; 9] = [
+    "cholesky",
+    "credits",
+    "curvature",
+    "games",
+    "lib",
+    "one_layer",
+    "pair",
+    "quadrature",
+    "step_derivative",
+];
 
 /// Headings of a method's documentation, in order.
 const HEADINGS: [&str; 6] =

@@ -1,6 +1,6 @@
 //! What a model must be able to do, whoever wrote it.
 
-use ndarray::{Array2, ArrayView2};
+use ndarray::{Array2, ArrayView2, ArrayViewMut2};
 
 use crate::{
     Captures, Examples, Layout, ParameterError, Quantity, Real, StepSize, UpdateRule, Utility,
@@ -24,6 +24,7 @@ pub enum Curvature {
 /// - `gradient` is the weighted sum of the gradients that `captures` describes.
 /// - `tangents` is the derivative of the quantity along each direction.
 /// - `curvature_products` with [`Curvature::Hessian`] is the derivative of `gradient`.
+/// - `derivatives` gives what `tangents` and `curvature_products` give.
 pub trait Model<T: Real>: Send + Sync {
     /// Order of the parameters.
     fn layout(&self) -> &Layout;
@@ -71,6 +72,22 @@ pub trait Model<T: Real>: Send + Sync {
         directions: ArrayView2<'_, T>,
     ) -> Array2<T>;
 
+    /// Tangents of the loss and curvature products at once, as they share most of their work: adds
+    /// `sum_i weights[i] * C_i direction_k` to `products` `(k, p)` and returns
+    /// `d/de loss_i(theta + e direction_k)`, `(n, k)`.
+    fn derivatives(
+        &self,
+        theta: &[T],
+        examples: &Examples<T>,
+        weights: &[T],
+        curvature: Curvature,
+        directions: ArrayView2<'_, T>,
+        mut products: ArrayViewMut2<'_, T>,
+    ) -> Array2<T> {
+        products += &self.curvature_products(theta, examples, weights, curvature, directions);
+        self.tangents(theta, examples, Quantity::Loss, directions)
+    }
+
     /// `m` copies of the model that train side by side by one rule.
     fn stack(&self, width: usize, rule: &UpdateRule) -> Box<dyn Stack<T>>;
 
@@ -110,6 +127,10 @@ pub trait Stack<T: Real>: Send {
     fn read_parameters(&self, index: usize, theta: &mut [T]);
     /// Copies the moments of model `index`, `p` each.
     fn read_moments(&self, index: usize, moments: &mut [Vec<T>]);
+    /// Copies the last step's batch gradient of model `index` as the optimiser saw it, divided by
+    /// `B` and clipped, and returns what clipping left of it. It is left alone, and 1, for rules
+    /// that never form the gradient.
+    fn read_gradient(&self, index: usize, gradient: &mut [T]) -> f64;
     /// One step on rows `rows` of `train`; `weights[j]` holds model `j`'s weight of each row named.
     ///
     /// A row whose weight is zero for every model is never read.

@@ -2,7 +2,7 @@
 
 use ndarray::Array2;
 
-use crate::{Meter, Queries, Real, Retrains, Run, RunError, View};
+use crate::{Meter, Observer, Queries, Real, Retrains, Run, RunError, View};
 
 /// What is measured of a model that was trained again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,5 +52,20 @@ impl<'a, T: Real> Retrain<'a, T> {
         assert_eq!(weights.len(), repeats.len(), "one seed number a training");
         self.meter.trainings(weights.len());
         self.run.retrain(weights, repeats, measured, at)
+    }
+
+    /// One training with data weights `n`, from the run's own start, whose steps are shown to
+    /// `observer` from the last to the first.
+    ///
+    /// # Errors
+    /// When the run cannot be trained again, or the observer fails.
+    pub fn replay_backwards(
+        &self,
+        weights: &[T],
+        observer: &mut dyn Observer<T>,
+    ) -> Result<(), RunError> {
+        self.meter.trainings(1);
+        self.meter.replayed_steps(self.run.recipe().steps);
+        self.run.retrain_backwards(weights, observer)
     }
 }

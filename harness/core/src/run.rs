@@ -54,12 +54,23 @@ pub struct Step<'a, T> {
     /// Both moments of Adam after the step, `p` each; none for SGD, whose derivative does not
     /// depend on its velocity.
     pub moments: &'a [Vec<T>],
-    /// Captures of the loss of the batch at `before`, a row for each of `rows`.
+    /// The batch gradient as the optimiser saw it: divided by `B` and clipped, without decay, `p`;
+    /// empty for momentum with coupled decay alone, which never forms it.
+    pub gradient: &'a [T],
+    /// What clipping left of the gradient, `min(1, c / |G_t|)`.
+    pub clip_factor: f64,
+    /// Captures of the loss of the batch at `before`, a row for each of `rows`; without layers for
+    /// an observer that does not read them.
     pub captures: &'a Captures<T>,
 }
 
 /// Sees every step of a run, while it trains or while it is replayed: the steps are the same bits.
 pub trait Observer<T: Real> {
+    /// Whether it reads the captures, which cost a copy of every layer's inputs.
+    fn reads_captures(&self) -> bool {
+        true
+    }
+
     /// One step. Forward replay calls it in order; backward replay from the last step to the first.
     ///
     /// # Errors
@@ -137,6 +148,19 @@ pub trait Run<T: Real>: Sync {
         at: &Queries<T>,
     ) -> Result<Array2<f64>, RunError> {
         let _ = (weights, repeats, measured, at);
+        Err(RunError::NotKept { what: "recipe to be trained again" })
+    }
+    /// Trains the run's recipe again from its own start with data weights `n`, and shows the steps
+    /// of that training from the last to the first.
+    ///
+    /// # Errors
+    /// When this run cannot be trained again, or as [`Self::replay`].
+    fn retrain_backwards(
+        &self,
+        weights: &[T],
+        observer: &mut dyn Observer<T>,
+    ) -> Result<(), RunError> {
+        let _ = (weights, observer);
         Err(RunError::NotKept { what: "recipe to be trained again" })
     }
     /// Outputs at the end, as somebody who can only ask the model would get them.

@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-use ndarray::{Array2, ArrayView2};
+use ndarray::{Array2, ArrayView2, ArrayViewMut2};
 
 use crate::{
     Access, Captures, Checkpoint, Curvature, Examples, Layout, Meter, Model, Observer, Quantity,
@@ -225,5 +225,20 @@ impl<'a, T: Real> ModelAt<'a, T> {
     ) -> Array2<T> {
         self.meter.curvature_products(examples.len() * directions.nrows());
         self.model.curvature_products(self.theta, examples, weights, curvature, directions)
+    }
+
+    /// Tangents of the loss, `(n, k)`, and curvature products added to `products`, `(k, p)`.
+    pub fn derivatives(
+        &self,
+        examples: &Examples<T>,
+        weights: &[T],
+        curvature: Curvature,
+        directions: ArrayView2<'_, T>,
+        products: ArrayViewMut2<'_, T>,
+    ) -> Array2<T> {
+        let pairs = examples.len() * directions.nrows();
+        self.meter.tangents(pairs);
+        self.meter.curvature_products(pairs);
+        self.model.derivatives(self.theta, examples, weights, curvature, directions, products)
     }
 }

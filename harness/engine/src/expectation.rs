@@ -25,6 +25,10 @@ pub const METRICS: &[(&str, &str)] = &[
     ("ledger-residual", "largest rounding account of a ledger, relative to the gain"),
     ("loo-pearson", "Pearson correlation with leaving each example out"),
     ("loo-spearman", "rank correlation with leaving each example out"),
+    (
+        "metasmoothness",
+        "how straight the end moves as examples lose weight; below 0.9 expect poor derivatives",
+    ),
     ("mislabel-ap", "average precision of flipped labels, least valuable first"),
     ("mislabel-auc", "chance that a flipped label is valued below a clean one"),
     ("mispaid-share", "share of the pool in wrong hands: total variation of the shares"),

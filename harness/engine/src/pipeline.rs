@@ -3,7 +3,8 @@
 use std::time::Instant;
 
 use attribench_core::{
-    Examples, Failure, FitReal, Queries, Real, Record, RunError, Timing, Trial, stream,
+    AccessLevel, ErasedMethod, Examples, Failure, FitReal, Queries, Real, Record, RunError, Scale,
+    Timing, Trial, stream,
 };
 use ndarray::Array2;
 use rand::Rng;
@@ -119,7 +120,8 @@ fn run_in<'a, T: FitReal>(
     let queries = Queries { examples: plan.all_queries::<T>(), utility: spec.utility };
     let recipe_key = plan.recipe_key();
 
-    let trainer = Trainer::new(model, &train, &spec.training.value, spec.seed);
+    let trainer = Trainer::new(model, &train, &spec.training.value, spec.seed)
+        .with_keeping(spec.replay_states);
     let states = match recorder {
         Some(recorder) => record_states(&trainer, &queries, recorder)?,
         None => train_states(&trainer),
@@ -145,8 +147,17 @@ fn run_in<'a, T: FitReal>(
     clock.lap("retrain for truths");
     let floor = noise_floor(&run, &queries, &Key::of("floor", &spec.seed, &[&recipe_key]), store)?;
     clock.lap("noise floor");
+    let differentiates = |method: &dyn ErasedMethod| {
+        method.level() == AccessLevel::FullTrace && method.info().scale == Scale::Derivative
+    };
+    let planned = plan.methods.iter().flat_map(|method| &method.settings);
+    let metasmoothness = match planned.map(AsRef::as_ref).any(differentiates) {
+        true => Some(metasmoothness(&run, spec.seed, &recipe_key, store)?),
+        false => None,
+    };
 
-    let run_key = Key::of("run", &(spec.seed, spec.checkpoints), &[&recipe_key]);
+    let run_key =
+        Key::of("run", &(spec.seed, spec.checkpoints, spec.replay_states), &[&recipe_key]);
     let attribution = attribute(plan, &run, &queries, &measured, &run_key, store, progress)?;
     clock.lap("score");
     for attributed in &attribution.methods {
@@ -162,6 +173,7 @@ fn run_in<'a, T: FitReal>(
         truths: &measured,
         methods: &attribution.methods,
         floor: &floor,
+        metasmoothness,
         accuracy: accuracy(&outputs, &queries.examples, plan.queries.len()),
         treasury: registries.treasury,
     };
@@ -263,6 +275,60 @@ fn accuracy<T: Real>(
     Some(outputs.outer_iter().zip(labels).take(queries).map(right).collect())
 }
 
+/// Random directions in which metasmoothness is measured.
+const DIRECTIONS: usize = 16;
+
+/// For random subsets `S` of a tenth of the examples, how well the first half of the way of the
+/// final parameters from `theta_0` (all weights 1) to `theta_2` (weights of `S` 0) foretells the
+/// second, by way of `theta_1` (weights of `S` 1/2):
+/// `sum_j d_j / (sum d) sign(theta_1 - theta_0)_j sign(theta_2 - theta_1)_j`,
+/// `d = |theta_2 - theta_0|` (Engstrom et al., arXiv 2503.13751).
+fn metasmoothness<T: Real>(
+    run: &TrainedRun<'_, T>,
+    seed: u64,
+    recipe_key: &Key,
+    store: &Store,
+) -> Result<Vec<f64>, StoreError> {
+    let key = Key::of("metasmoothness", &seed, &[recipe_key]);
+    if let Some(found) = store.read("metasmoothness", &key)? {
+        return Ok(found.into_iter().next().expect("one matrix").1.into_raw_vec_and_offset().0);
+    }
+    let trainer = run.trainer();
+    let mut weights = Vec::new();
+    for direction in 0..DIRECTIONS {
+        let mut stream = stream(seed, "metasmoothness", direction as u64);
+        let chosen: Vec<bool> =
+            (0..trainer.train().len()).map(|_| stream.next_u32() % 10 == 0).collect();
+        for left in [0.5, 0.0] {
+            let weight = |&chosen: &bool| T::from_f64(if chosen { left } else { 1.0 });
+            weights.push(chosen.iter().map(weight).collect::<Vec<T>>());
+        }
+    }
+    let width = trainer.model().stack_width();
+    let ends: Vec<Vec<T>> =
+        weights.chunks(width).flat_map(|weights| trainer.final_parameters(weights)).collect();
+    let start = &run.states().last().expect("the end is kept").parameters;
+    let values: Vec<f64> =
+        ends.chunks(2).map(|ends| straightness(start, &ends[0], &ends[1])).collect();
+    let row = Array2::from_shape_vec((1, DIRECTIONS), values.clone()).expect("one row");
+    store.write("metasmoothness", &key, &[("directions", row.view())])?;
+    Ok(values)
+}
+
+/// Share of the way from `start` to `end` whose halves, before and after `middle`, go the same way,
+/// less the share whose halves do not; 1 where nothing moves.
+fn straightness<T: Real>(start: &[T], middle: &[T], end: &[T]) -> f64 {
+    let (mut agreed, mut moved) = (0.0, 0.0);
+    for ((start, middle), end) in start.iter().zip(middle).zip(end) {
+        let [start, middle, end] = [start, middle, end].map(|value| value.to_f64());
+        let halves = (middle - start) * (end - middle);
+        let sign = if halves == 0.0 { 0.0 } else { halves.signum() };
+        agreed += sign * (end - start).abs();
+        moved += (end - start).abs();
+    }
+    if moved > 0.0 { agreed / moved } else { 1.0 }
+}
+
 /// Runs that start one unit in the last place away from the run; how much utilities then differ is
 /// what no effect can be told apart from.
 const PERTURBED_RUNS: usize = 4;
@@ -301,4 +367,18 @@ fn nudge<T: Real>(value: T, up: bool) -> T {
     let digits = if size_of::<T>() == 4 { 23 } else { 52 };
     let unit = 2f64.powi(-digits);
     T::from_f64(value.to_f64() * if up { 1.0 + unit } else { 1.0 - unit })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::straightness;
+
+    #[test]
+    fn straightness_by_hand() {
+        // The first goes 1 and 1 more, the second turns back by 1 of 2, the third stands still:
+        // ways of 2, 1 and 0; (2 - 1) / 3.
+        let found = straightness(&[0.0, 0.0, 5.0], &[1.0, 2.0, 5.0], &[2.0, 1.0, 5.0]);
+        assert!((found - 1.0 / 3.0).abs() < 1e-15, "{found}");
+        assert_eq!(straightness(&[1.0], &[1.0], &[1.0]), 1.0);
+    }
 }

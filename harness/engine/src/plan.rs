@@ -17,6 +17,7 @@ use crate::{
     expectation::Condition,
     spec::{Named, Precision, Spec},
     store::Key,
+    trace::Keeping,
     training::Schedule,
     treasury::Treasury,
     truths,
@@ -317,6 +318,10 @@ fn check_numbers(spec: &Spec, found: &mut Vec<Diagnostic>) {
             ),
         );
     }
+    if spec.replay_states == (Keeping::Binomial { states: 0 }) {
+        let message = "`replay-states: binomial` keeps 0 states";
+        found.push(Diagnostic::at(&spec.training, message).hint("keep at least one"));
+    }
     check_truths(spec, found);
     let name = &spec.name.value;
     let usable = |character: char| character.is_ascii_alphanumeric() || "-_.".contains(character);
@@ -554,12 +559,21 @@ impl Plan {
         let layers = model.layout().layers().iter();
         let units: usize = layers.map(|l| l.positions * (l.inputs + 2 * l.outputs)).sum();
         // The data twice (as stored, and in the run's precision); every kept state; while replaying
-        // backwards, sqrt(T) steps; a stack a thread; scores of every method and their bootstrap.
-        let roots = (steps as f64).sqrt().ceil() as u64;
+        // backwards, a segment's steps; a stack a thread; scores of every method and their
+        // bootstrap.
+        let held = self.spec.replay_states.kept_steps(steps);
+        let segment = match self.spec.replay_states {
+            Keeping::All | Keeping::SquareRoot => {
+                held.windows(2).map(|pair| pair[1] - pair[0]).max()
+            }
+            // One step at a time, from states of its own.
+            Keeping::Binomial { states } => Some(states),
+        };
+        let segment = segment.unwrap_or(0) as u64;
         let data = (n + queries) as u64 * inputs as u64 * (4 + number);
         let moments = training.optimiser.moments();
-        let states = (1 + moments) as u64 * (roots + 1) * p as u64 * number;
-        let replay = roots * ((1 + moments) * p + training.batch_size * units) as u64 * number;
+        let states = ((1 + moments) * held.len() * p) as u64 * number;
+        let replay = segment * ((2 + moments) * p + training.batch_size * units) as u64 * number;
         // Parameters, moments, and a gradient where it is not used as it appears.
         let vectors = if training.rule().heavy_ball().is_some() { 2 } else { 2 + moments };
         let stacks = (jobs * width * (vectors * p + training.batch_size * units)) as u64 * number;

@@ -3,10 +3,7 @@
 use attribench_core::{Examples, Observer, Quantity, Queries, Real, RunError, Step};
 use ndarray::Array2;
 
-use crate::{
-    trace::kept_steps,
-    training::{State, Trainer},
-};
+use crate::training::{State, Trainer};
 
 /// Queries that credits are drawn for, at the most: the first ones of the run.
 pub const CREDITED_QUERIES: usize = 64;
@@ -85,7 +82,7 @@ pub fn record_states<T: Real>(
     recorder.begin(&mut batches.iter().map(by_ids)).map_err(|reason| failed(0, reason))?;
     let mut states = vec![trainer.start()];
     keep(recorder, &states[0])?;
-    for &until in &kept_steps(batches.len())[1..] {
+    for &until in &trainer.kept_steps()[1..] {
         let last = states.last().expect("the start is kept");
         let state = record_segment(trainer, queries, last, until, recorder)?;
         keep(recorder, &state)?;

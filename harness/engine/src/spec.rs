@@ -10,7 +10,7 @@ use serde::{
 };
 use serde_saphyr::Spanned;
 
-use crate::{diagnostics::Diagnostic, training::Training};
+use crate::{diagnostics::Diagnostic, trace::Keeping, training::Training};
 
 /// Something chosen by name from a registry, with its parameters: `name`, or `name: {parameters}`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -312,6 +312,8 @@ sections! {
     training, TrainingSection, "training": Spanned<Training>;
     /// Checkpoints that the run keeps for methods that read them.
     checkpoints, CheckpointsSection, "checkpoints": usize = 5;
+    /// Which states the run keeps to be replayed from.
+    replay_states, ReplayStatesSection, "replay-states": Keeping = Keeping::default();
     /// What is measured at a query.
     utility, UtilitySection, "utility": Utility = Utility::default();
     /// Truths.

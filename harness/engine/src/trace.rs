@@ -4,10 +4,11 @@ use attribench_core::{
     Captures, Checkpoint, Examples, Model, Observer, Real, Recipe, Run, RunError, Step, Utility,
 };
 
+use serde::{Deserialize, Serialize};
+
 use crate::training::{State, Trainer};
 
-/// A run that kept its state every `ceil(sqrt(T))` steps: about `sqrt(T)` states in memory, and as
-/// many steps at a time while it is replayed backwards.
+/// A run with the states that it kept, from which every step can be replayed.
 pub struct TrainedRun<'a, T> {
     trainer: Trainer<'a, T>,
     states: Vec<State<T>>,
@@ -16,19 +17,68 @@ pub struct TrainedRun<'a, T> {
     moments: Vec<Vec<Vec<T>>>,
 }
 
-/// Steps at which a run of `steps` steps keeps its state: the first, the last, and every
-/// `ceil(sqrt(steps))` between.
-pub fn kept_steps(steps: usize) -> Vec<usize> {
-    let interval = ((steps as f64).sqrt().ceil() as usize).max(1);
-    let mut kept: Vec<usize> = (0..steps).step_by(interval).collect();
-    kept.push(steps);
-    kept
+/// Which states a run keeps; the fewer, the more steps are taken again while it is replayed
+/// backwards. What is replayed does not depend on it, to the bit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Keeping {
+    /// The state before every step.
+    All,
+    /// The first and every `ceil(sqrt(T))`-th: each step is taken once more, and as many steps are
+    /// held at a time.
+    #[default]
+    SquareRoot,
+    /// So many, spread so that no step is taken again more often than it must: `states` of them
+    /// and `r` repetitions serve `(states + r)! / (states! r!)` steps.
+    Binomial {
+        /// States kept, besides the last.
+        states: usize,
+    },
 }
 
-/// Trains with all weights 1 and returns the states to be kept, in order of time.
+impl Keeping {
+    /// The steps before which a run of `steps` steps keeps its state, and its end.
+    pub fn kept_steps(self, steps: usize) -> Vec<usize> {
+        let every = |interval: usize| (0..steps).step_by(interval.max(1)).collect();
+        let mut kept: Vec<usize> = match self {
+            Self::All => every(1),
+            Self::SquareRoot => every((steps as f64).sqrt().ceil() as usize),
+            Self::Binomial { states } => {
+                let mut kept = vec![0];
+                while kept.len() < states && steps - kept[kept.len() - 1] > 1 {
+                    let last = kept[kept.len() - 1];
+                    kept.push(last + first_part(steps - last, states + 1 - kept.len()));
+                }
+                kept
+            }
+        };
+        kept.push(steps);
+        kept.dedup();
+        kept
+    }
+}
+
+/// Where `length` steps, at least two, are cut so that they can be reversed with `states` states in
+/// memory, the first of them given, and the fewest repetitions.
+///
+/// `(states + r)! / (states! r!)` is the most that `r` repetitions reverse: a first part with one
+/// repetition less, and a second part with one state less (Griewank, Walther, ACM TOMS 26, 2000).
+fn first_part(length: usize, states: usize) -> usize {
+    let most = |states: usize, repetitions: usize| -> usize {
+        (1..=states).fold(1, |product: usize, k| product.saturating_mul(repetitions + k) / k)
+    };
+    let repetitions =
+        (1..).find(|&r| most(states, r) >= length).expect("more repetitions reverse more");
+    // Where there is a choice, in the proportion of a length that leaves none.
+    let least = length.saturating_sub(most(states - 1, repetitions)).max(1);
+    let largest = most(states, repetitions - 1).min(length - 1);
+    (length * repetitions / (states + repetitions)).clamp(least, largest)
+}
+
+/// Trains with the weights of the run and returns the states to be kept, in order of time.
 pub fn train_states<T: Real>(trainer: &Trainer<'_, T>) -> Vec<State<T>> {
     let mut states = vec![trainer.start()];
-    for &until in &kept_steps(trainer.order().batches().len())[1..] {
+    for &until in &trainer.kept_steps()[1..] {
         let last = states.last().expect("the start is kept");
         states.push(trainer.advance(last, until));
     }
@@ -42,7 +92,7 @@ impl<'a, T: Real> TrainedRun<'a, T> {
     /// When the states are not those of [`train_states`].
     pub fn new(trainer: Trainer<'a, T>, states: Vec<State<T>>, checkpoints: usize) -> Self {
         let steps: Vec<usize> = states.iter().map(|state| state.step).collect();
-        assert_eq!(steps, kept_steps(trainer.order().batches().len()), "states to be kept");
+        assert_eq!(steps, trainer.kept_steps(), "states to be kept");
         let chosen = choose_checkpoints(&trainer, &states, checkpoints);
         let moments = chosen.iter().map(|&index| states[index].moments.clone()).collect();
         let mut start = 0;
@@ -138,27 +188,104 @@ struct KeptStep<T> {
     rows: Vec<usize>,
     weights: Vec<T>,
     learning_rate: f64,
-    before: Vec<T>,
     after: Vec<T>,
     moments: Vec<Vec<T>>,
+    gradient: Vec<T>,
+    clip_factor: f64,
     captures: Captures<T>,
 }
 
-struct Keep<T>(Vec<KeptStep<T>>);
+/// A segment as it was walked.
+struct Keep<T> {
+    reads_captures: bool,
+    /// Parameters before the first step.
+    start: Vec<T>,
+    steps: Vec<KeptStep<T>>,
+}
 
 impl<T: Real> Observer<T> for Keep<T> {
+    fn reads_captures(&self) -> bool {
+        self.reads_captures
+    }
+
     fn step(&mut self, step: &Step<'_, T>) -> Result<(), RunError> {
-        self.0.push(KeptStep {
+        self.steps.push(KeptStep {
             index: step.index,
             rows: step.rows.to_vec(),
             weights: step.weights.to_vec(),
             learning_rate: step.learning_rate,
-            before: step.before.to_vec(),
             after: step.after.to_vec(),
             moments: step.moments.to_vec(),
+            gradient: step.gradient.to_vec(),
+            clip_factor: step.clip_factor,
             captures: step.captures.clone(),
         });
         Ok(())
+    }
+}
+
+impl<T: Real> Keep<T> {
+    fn show_backwards(&self, observer: &mut dyn Observer<T>) -> Result<(), RunError> {
+        for (position, step) in self.steps.iter().enumerate().rev() {
+            let before = match position.checked_sub(1) {
+                Some(previous) => &self.steps[previous].after,
+                None => &self.start,
+            };
+            observer.step(&Step {
+                index: step.index,
+                rows: &step.rows,
+                weights: &step.weights,
+                learning_rate: step.learning_rate,
+                before,
+                after: &step.after,
+                moments: &step.moments,
+                gradient: &step.gradient,
+                clip_factor: step.clip_factor,
+                captures: &step.captures,
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// A replay from the last step to the first.
+struct Backwards<'a, 'o, T> {
+    trainer: &'a Trainer<'a, T>,
+    observer: &'o mut dyn Observer<T>,
+    /// The state that the next segment must lead to.
+    expected: State<T>,
+}
+
+impl<T: Real> Backwards<'_, '_, T> {
+    /// Walks from `from` to the expected state and shows the steps backwards.
+    fn segment(&mut self, from: &State<T>) -> Result<(), RunError> {
+        let mut kept = Keep {
+            reads_captures: self.observer.reads_captures(),
+            start: from.parameters.clone(),
+            steps: Vec::new(),
+        };
+        let reached = self.trainer.observe(from, self.expected.step, &mut kept)?;
+        if reached != self.expected {
+            return Err(RunError::ReplayDiffers { step: self.expected.step });
+        }
+        kept.show_backwards(self.observer)?;
+        self.expected = from.clone();
+        Ok(())
+    }
+
+    /// Shows the steps from `from` to the expected state with `states` states in memory, the first
+    /// of them `from`: steps are taken again as often as that needs, and shown one at a time.
+    fn cut(&mut self, from: &State<T>, states: usize) -> Result<(), RunError> {
+        while self.expected.step - from.step > 1 {
+            let length = self.expected.step - from.step;
+            if states > 1 {
+                let until = from.step + first_part(length, states);
+                self.cut(&self.trainer.advance(from, until), states - 1)?;
+            } else {
+                self.segment(&self.trainer.advance(from, self.expected.step - 1))?;
+            }
+        }
+        self.segment(from)
     }
 }
 
@@ -192,22 +319,70 @@ impl<T: Real> Run<T> for TrainedRun<'_, T> {
     }
 
     fn replay_backwards(&self, observer: &mut dyn Observer<T>) -> Result<(), RunError> {
-        for segment in (0..self.states.len() - 1).rev() {
-            let mut kept = Keep(Vec::new());
-            self.checked_segment(segment, &mut kept)?;
-            for step in kept.0.iter().rev() {
-                observer.step(&Step {
-                    index: step.index,
-                    rows: &step.rows,
-                    weights: &step.weights,
-                    learning_rate: step.learning_rate,
-                    before: &step.before,
-                    after: &step.after,
-                    moments: &step.moments,
-                    captures: &step.captures,
-                })?;
+        show_backwards(&self.trainer, &self.states, observer)
+    }
+
+    fn retrain_backwards(
+        &self,
+        weights: &[T],
+        observer: &mut dyn Observer<T>,
+    ) -> Result<(), RunError> {
+        let trainer = self.trainer.clone().with_weights(weights.to_vec());
+        show_backwards(&trainer, &train_states(&trainer), observer)
+    }
+}
+
+/// Shows all steps of a training, from the last to the first, given the states that it kept.
+fn show_backwards<T: Real>(
+    trainer: &Trainer<'_, T>,
+    states: &[State<T>],
+    observer: &mut dyn Observer<T>,
+) -> Result<(), RunError> {
+    let (expected, kept) = states.split_last().expect("the end is kept");
+    let mut backwards = Backwards { trainer, observer, expected: expected.clone() };
+    for (index, from) in kept.iter().enumerate().rev() {
+        match trainer.keeping() {
+            // The states kept after this one have been used and left their room.
+            Keeping::Binomial { states } => backwards.cut(from, states - index)?,
+            Keeping::All | Keeping::SquareRoot => backwards.segment(from)?,
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Keeping, first_part};
+
+    /// Most often that a step is taken again when `length` steps are reversed with `states` states.
+    fn repetitions(length: usize, states: usize) -> usize {
+        match (length, states) {
+            (1, _) => 0,
+            (_, 1) => length - 1,
+            _ => {
+                let first = first_part(length, states);
+                let (before, after) =
+                    (repetitions(first, states), repetitions(length - first, states - 1));
+                (before + 1).max(after)
             }
         }
-        Ok(())
+    }
+
+    #[test]
+    fn binomial_cuts_repeat_steps_as_seldom_as_the_formula_says() {
+        // 10 states and 3 repetitions: 13 choose 3 = 286 steps; one step more needs a fourth.
+        assert_eq!((repetitions(286, 10), repetitions(287, 10)), (3, 4));
+        // 3 states: 4, 10, 20 steps for 1, 2, 3 repetitions.
+        assert_eq!([4, 5, 10, 11, 20].map(|length| repetitions(length, 3)), [1, 2, 2, 3, 3]);
+    }
+
+    #[test]
+    fn kept_steps_by_hand() {
+        assert_eq!(Keeping::All.kept_steps(3), [0, 1, 2, 3]);
+        assert_eq!(Keeping::SquareRoot.kept_steps(10), [0, 4, 8, 10]);
+        // 10 steps, 3 states: 10 = 4 + 6 with two repetitions for both parts, 6 = 3 + 3.
+        assert_eq!(Keeping::Binomial { states: 3 }.kept_steps(10), [0, 4, 7, 10]);
+        assert_eq!(Keeping::Binomial { states: 9 }.kept_steps(2), [0, 1, 2]);
+        assert_eq!(Keeping::SquareRoot.kept_steps(0), [0]);
     }
 }

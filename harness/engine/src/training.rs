@@ -1,11 +1,13 @@
 //! The one trainer: final parameters as a function of data weights, seed and hyper-parameters.
 
 use attribench_core::{
-    Examples, Model, Observer, Optimiser, Real, Recipe, RunError, Stack, Step, StepSize,
+    Captures, Examples, Model, Observer, Optimiser, Real, Recipe, RunError, Stack, Step, StepSize,
     UpdateRule, stream,
 };
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
+
+use crate::trace::Keeping;
 
 /// How the learning rate changes over the run. It never depends on the data or their weights.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -149,6 +151,9 @@ pub struct Trainer<'a, T> {
     training: &'a Training,
     order: Order,
     initial: Vec<T>,
+    keeping: Keeping,
+    /// Data weights of the run that is watched, `n`.
+    weights: Vec<T>,
 }
 
 /// Parameters and the optimiser's state after some number of steps.
@@ -171,13 +176,41 @@ impl<'a, T: Real> Trainer<'a, T> {
         seed: u64,
     ) -> Self {
         let order = Order::of_seed(training, train.len(), seed);
-        Self { model, train, training, order, initial: model.initial_parameters(seed) }
+        let (initial, keeping) = (model.initial_parameters(seed), Keeping::default());
+        let weights = vec![T::one(); train.len()];
+        Self { model, train, training, order, initial, keeping, weights }
     }
 
     /// The same run from other initial parameters.
     #[must_use]
     pub fn with_initial(self, initial: Vec<T>) -> Self {
         Self { initial, ..self }
+    }
+
+    /// The same run with other states kept.
+    #[must_use]
+    pub fn with_keeping(self, keeping: Keeping) -> Self {
+        Self { keeping, ..self }
+    }
+
+    /// The same run with other data weights than 1.
+    ///
+    /// # Panics
+    /// When there is not one weight an example.
+    #[must_use]
+    pub fn with_weights(self, weights: Vec<T>) -> Self {
+        assert_eq!(weights.len(), self.train.len(), "one weight an example");
+        Self { weights, ..self }
+    }
+
+    /// Which states are kept.
+    pub fn keeping(&self) -> Keeping {
+        self.keeping
+    }
+
+    /// The steps before which a state is kept, and the end.
+    pub fn kept_steps(&self) -> Vec<usize> {
+        self.keeping.kept_steps(self.order.batches.len())
     }
 
     /// Initial parameters, `p`.
@@ -243,7 +276,11 @@ impl<'a, T: Real> Trainer<'a, T> {
             .collect()
     }
 
-    /// Takes the steps `from.step..until` with all weights 1, showing each to `observer`.
+    fn batch_weights(&self, rows: &[usize]) -> Vec<T> {
+        rows.iter().map(|&row| self.weights[row]).collect()
+    }
+
+    /// Takes the steps `from.step..until` with the run's weights, showing each to `observer`.
     ///
     /// # Errors
     /// When the observer fails.
@@ -254,11 +291,15 @@ impl<'a, T: Real> Trainer<'a, T> {
         observer: &mut dyn Observer<T>,
     ) -> Result<State<T>, RunError> {
         let mut walk = Walk::new(self, from);
-        let ones = vec![T::one(); self.training.batch_size];
         for step in from.step..until {
             let rows = &self.order.batches[step];
-            let weights = &ones[..rows.len()];
-            let learning_rate = walk.advance(step, rows, weights);
+            let weights = &self.batch_weights(rows)[..];
+            let (learning_rate, clip_factor) = walk.advance(step, rows, weights);
+            let captures = if observer.reads_captures() {
+                walk.stack.captures()
+            } else {
+                Captures { layers: Vec::new() }
+            };
             observer.step(&Step {
                 index: step,
                 rows,
@@ -267,21 +308,22 @@ impl<'a, T: Real> Trainer<'a, T> {
                 before: &walk.before,
                 after: &walk.after,
                 moments: &walk.moments,
-                captures: &walk.stack.captures(),
+                gradient: &walk.gradient,
+                clip_factor,
+                captures: &captures,
             })?;
         }
         Ok(walk.into_state(until))
     }
 
-    /// Takes the steps `from.step..until` with all weights 1 and shows them to nobody.
+    /// Takes the steps `from.step..until` with the run's weights and shows them to nobody.
     pub fn advance(&self, from: &State<T>, until: usize) -> State<T> {
         let mut stack = self.model.stack(1, &self.training.rule());
         stack.load(0, &from.parameters, &from.moments);
-        let ones = vec![T::one(); self.training.batch_size];
         for step in from.step..until {
             let rows = &self.order.batches[step];
             let size = self.training.step_size(step, self.train.len());
-            stack.step(self.train, rows, &[&ones[..rows.len()]], size);
+            stack.step(self.train, rows, &[&self.batch_weights(rows)], size);
         }
         let mut state = State { step: until, ..from.clone() };
         stack.read_parameters(0, &mut state.parameters);
@@ -298,6 +340,8 @@ struct Walk<'a, T> {
     after: Vec<T>,
     /// State after the last step, for optimisers whose derivative depends on it.
     moments: Vec<Vec<T>>,
+    /// Gradient of the last step, where the rule forms it.
+    gradient: Vec<T>,
 }
 
 impl<'a, T: Real> Walk<'a, T> {
@@ -309,16 +353,18 @@ impl<'a, T: Real> Walk<'a, T> {
             Optimiser::Sgd(_) => Vec::new(),
             Optimiser::AdamW(_) => from.moments.clone(),
         };
-        Self { trainer, stack, before, after, moments }
+        let has_gradient = trainer.training.rule().heavy_ball().is_none();
+        let gradient = vec![T::zero(); if has_gradient { before.len() } else { 0 }];
+        Self { trainer, stack, before, after, moments, gradient }
     }
 
-    fn advance(&mut self, step: usize, rows: &[usize], weights: &[T]) -> f64 {
+    fn advance(&mut self, step: usize, rows: &[usize], weights: &[T]) -> (f64, f64) {
         let size = self.trainer.training.step_size(step, self.trainer.train.len());
         std::mem::swap(&mut self.before, &mut self.after);
         self.stack.step(self.trainer.train, rows, &[weights], size);
         self.stack.read_parameters(0, &mut self.after);
         self.stack.read_moments(0, &mut self.moments);
-        size.learning_rate
+        (size.learning_rate, self.stack.read_gradient(0, &mut self.gradient))
     }
 
     fn into_state(self, step: usize) -> State<T> {

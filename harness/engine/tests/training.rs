@@ -2,8 +2,8 @@
 //! watched or not, forwards or backwards, on one thread or on two.
 
 use attribench_core::{
-    AdamW, Examples, Model, Observer, Optimiser, Quantity, Queries, Run, RunError, Step, Utility,
-    WeightDecay,
+    AdamW, Examples, FitReal, Meter, Model, Observer, Optimiser, Quantity, Queries, Run, RunError,
+    Step, Utility, WeightDecay,
 };
 use attribench_datasets::{
     Dataset, Ownership, Source, SplitOptions, Standardisation, Stratification, assign_owners, load,
@@ -14,10 +14,11 @@ use attribench_engine::{
     retrain::Retrainer,
     spec::{Removals, Subsets, Truths},
     store::{Key, Store},
-    trace::{TrainedRun, kept_steps, train_states},
+    trace::{Keeping, TrainedRun, train_states},
     training::{Schedule, State, Trainer, Training},
     truths::{MeasuredTruths, RemovalTruth, measure, repeat_seed},
 };
+use attribench_methods::Metagradient;
 use attribench_models::{Activation, Network};
 use ndarray::Array2;
 
@@ -223,7 +224,7 @@ fn both_replays_show_the_steps_of_the_run() {
 #[test]
 fn a_state_that_was_changed_is_noticed() {
     let setting = Setting::new();
-    let kept = kept_steps(setting.steps());
+    let kept = setting.trainer().kept_steps();
     let changes: [fn(&mut State<f64>); 2] =
         [|state| state.parameters[5] += 1e-9, |state| state.moments[0][5] += 1e-9];
     for change in changes {
@@ -273,6 +274,49 @@ fn a_run_of_adam_with_clipping_replays_both_ways_and_shows_its_moments() {
     states[2].moments[1][5] *= 1.0 + 1e-9;
     let run = TrainedRun::new(trainer, states, 1);
     assert!(matches!(replayed(&run, true), Err(RunError::ReplayDiffers { .. })));
+}
+
+#[test]
+fn what_is_replayed_does_not_depend_on_the_states_kept() {
+    let setting = Setting::new();
+    let adam = AdamW { eps_root: 1e-6, ..AdamW::default() };
+    let optimisers = [TRAINING.optimiser, Optimiser::AdamW(adam)];
+    for optimiser in optimisers {
+        let training = Training { learning_rate: 0.02, optimiser, ..TRAINING };
+        let trainer = Trainer::new(&setting.network, &setting.examples, &training, SEED);
+        let seen = |keeping: Keeping| {
+            let trainer = trainer.clone().with_keeping(keeping);
+            let states = train_states(&trainer);
+            let (held, run) = (states.len(), TrainedRun::new(trainer, states, 2));
+            let meter = Meter::default();
+            let mut scorer = f64::fit(&Metagradient::default(), &run, &meter, SEED).unwrap();
+            let scores = bits(&scorer.score(&setting.queries).unwrap().values().to_owned());
+            (held, replayed(&run, true).unwrap(), scores)
+        };
+        let (held, steps, scores) = seen(Keeping::SquareRoot);
+        // 36 steps: every sixth state, and the end.
+        assert_eq!((setting.steps(), held), (36, 7));
+        let others = [(1, 2), (2, 3), (4, 5), (100, 37)]
+            .map(|(states, held)| (Keeping::Binomial { states }, held));
+        for (keeping, expected) in others.into_iter().chain([(Keeping::All, 37)]) {
+            let (held, other_steps, other_scores) = seen(keeping);
+            assert_eq!(held, expected, "{keeping:?}");
+            assert!(other_steps == steps, "{keeping:?} shows other steps");
+            assert!(other_scores == scores, "{keeping:?} gives other scores");
+        }
+    }
+}
+
+#[test]
+fn binomial_replay_notices_a_changed_state() {
+    let setting = Setting::new();
+    for changed in 0..3 {
+        let trainer = setting.trainer().with_keeping(Keeping::Binomial { states: 3 });
+        let mut states = train_states(&trainer);
+        states[changed].moments[0][5] += 1e-9;
+        let run = TrainedRun::new(trainer, states, 1);
+        assert!(matches!(replayed(&run, true), Err(RunError::ReplayDiffers { .. })), "{changed}");
+    }
 }
 
 /// The update as it is written down, one gradient at a time, over batches from which some rows

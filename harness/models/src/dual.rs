@@ -4,7 +4,7 @@
 //! products with the weights.
 
 use attribench_core::{Curvature, Labels, Layout, Real};
-use ndarray::{ArrayView2, ArrayViewMut2};
+use ndarray::{Array2, ArrayView2, ArrayViewMut2};
 
 use crate::{loss, network::Op, tape::Tape};
 
@@ -112,6 +112,17 @@ impl<T: Real> Tangents<T> {
     /// Tangents of the outputs, `[rows][k][c]`.
     pub(crate) fn outputs(&self) -> &[T] {
         self.nodes.last().expect("a network has an output")
+    }
+
+    /// Derivatives of the quantity whose gradient at the outputs is given, `(rows, k)`.
+    pub(crate) fn along(&self, gradients: &[T], rows: usize) -> Array2<T> {
+        let k = self.directions;
+        let classes = gradients.len() / rows.max(1);
+        Array2::from_shape_fn((rows, k), |(row, direction)| {
+            let gradient = &gradients[row * classes..][..classes];
+            let tangent = &self.outputs()[(row * k + direction) * classes..][..classes];
+            gradient.iter().zip(tangent).map(|(&g, &t)| g * t).sum()
+        })
     }
 
     /// Adds `sum_i w_i C_i direction_k` to `products`, `(k, p)`.

@@ -12,7 +12,7 @@ use attribench_core::{
     Captures, Curvature, Examples, Inputs, Labels, LayerCapture, Layout, Model, Quantity, Real,
     Stack, UpdateRule, Utility, stream,
 };
-use ndarray::{Array2, ArrayView2, s};
+use ndarray::{Array2, ArrayView2, ArrayViewMut2, s};
 use rand::RngExt;
 
 use crate::{Activation, dense::Plain, dual::Tangents, loss, stack::NetworkStack, tape::Tape};
@@ -90,13 +90,19 @@ impl Network {
         let gradients = tape.output_gradient();
         loss::output_gradients(gradients, classes, quantity, labels, 1, |row| row);
         if let Some(weights) = weights {
-            for (gradient, &weight) in gradients.chunks_exact_mut(classes).zip(weights) {
-                for value in gradient {
-                    *value *= weight;
-                }
-            }
+            weigh(gradients, weights);
         }
         tape
+    }
+}
+
+/// Multiplies each row by its weight.
+fn weigh<T: Real>(rows: &mut [T], weights: &[T]) {
+    let width = rows.len() / weights.len().max(1);
+    for (row, &weight) in rows.chunks_exact_mut(width.max(1)).zip(weights) {
+        for value in row {
+            *value *= weight;
+        }
     }
 }
 
@@ -214,7 +220,6 @@ impl<T: Real> Model<T> for Network {
     ) -> Array2<T> {
         let k = directions.nrows();
         let directions = directions.as_standard_layout();
-        let classes = self.layout.layers().last().expect("a network has layers").outputs;
         let mut result = Array2::zeros((examples.len(), k));
         for (start, block) in examples.blocks(BLOCK_ROWS) {
             let (features, labels) = (block.features(), block.labels());
@@ -222,15 +227,8 @@ impl<T: Real> Model<T> for Network {
             let (ops, rows) = (&self.ops, block.len());
             let tangents =
                 Tangents::forward(&tape, rows, ops, &self.layout, theta, directions.view());
-            let gradients = tape.gradient(ops.len());
-            for row in 0..rows {
-                let gradient = &gradients[row * classes..][..classes];
-                for direction in 0..k {
-                    let tangent = &tangents.outputs()[(row * k + direction) * classes..][..classes];
-                    result[(start + row, direction)] =
-                        gradient.iter().zip(tangent).map(|(&g, &t)| g * t).sum();
-                }
-            }
+            let along = tangents.along(tape.gradient(ops.len()), rows);
+            result.slice_mut(s![start..start + rows, ..]).assign(&along);
         }
         result
     }
@@ -264,6 +262,41 @@ impl<T: Real> Model<T> for Network {
             );
         }
         products
+    }
+
+    fn derivatives(
+        &self,
+        theta: &[T],
+        examples: &Examples<T>,
+        weights: &[T],
+        curvature: Curvature,
+        directions: ArrayView2<'_, T>,
+        mut products: ArrayViewMut2<'_, T>,
+    ) -> Array2<T> {
+        let (ops, layout) = (&self.ops, &self.layout);
+        let directions = directions.as_standard_layout();
+        let mut result = Array2::zeros((examples.len(), directions.nrows()));
+        for (start, block) in examples.blocks(BLOCK_ROWS) {
+            let (features, labels, rows) = (block.features(), block.labels(), block.len());
+            let weights = &weights[start..start + rows];
+            let mut tape = self.output_gradients(theta, features, labels, Quantity::Loss, None);
+            let tangents = Tangents::forward(&tape, rows, ops, layout, theta, directions.view());
+            let along = tangents.along(tape.gradient(ops.len()), rows);
+            result.slice_mut(s![start..start + rows, ..]).assign(&along);
+            weigh(tape.gradient_mut(ops.len()), weights);
+            tape.backward(ops, layout, &mut Plain { theta, gradient: None });
+            tangents.curvature(
+                &tape,
+                ops,
+                layout,
+                theta,
+                directions.view(),
+                (labels, weights),
+                curvature,
+                products.view_mut(),
+            );
+        }
+        result
     }
 
     fn stack(&self, width: usize, rule: &UpdateRule) -> Box<dyn Stack<T>> {

@@ -26,6 +26,8 @@ pub(crate) struct NetworkStack<T> {
     moments: Vec<Vec<T>>,
     /// Sum of gradients, where the rule needs it as a whole.
     gradient: Vec<T>,
+    /// What clipping left of each model's gradient.
+    clip_factors: Vec<f64>,
     /// Positions of the step's rows that some model gives a weight, and how many rows there were.
     present: Vec<usize>,
     rows: usize,
@@ -49,6 +51,7 @@ impl<T: Real> NetworkStack<T> {
             width,
             moments: vec![zeros.clone(); rule.optimiser.moments()],
             gradient: if has_gradient { zeros.clone() } else { Vec::new() },
+            clip_factors: vec![1.0; width],
             parameters: zeros,
             present: Vec::with_capacity(batch),
             rows: 0,
@@ -108,7 +111,8 @@ impl<T: Real> NetworkStack<T> {
                 math::dot(row, row)
             })
             .sum();
-        let factor = T::from_f64(self.rule.clip_factor(square));
+        self.clip_factors[index] = self.rule.clip_factor(square);
+        let factor = T::from_f64(self.clip_factors[index]);
         for (start, length) in rows {
             for value in &mut self.gradient[start..start + length] {
                 *value *= factor;
@@ -179,6 +183,15 @@ impl<T: Real> Stack<T> for NetworkStack<T> {
         for (stacked, flat) in self.moments.iter().zip(moments) {
             self.read(index, stacked, flat);
         }
+    }
+
+    fn read_gradient(&self, index: usize, gradient: &mut [T]) -> f64 {
+        if !self.gradient.is_empty() {
+            self.read(index, &self.gradient, gradient);
+            let scale = T::from_f64(1.0 / self.rule.batch_size as f64);
+            gradient.iter_mut().for_each(|value| *value *= scale);
+        }
+        self.clip_factors[index]
     }
 
     fn step(&mut self, train: &Examples<T>, rows: &[usize], weights: &[&[T]], size: StepSize) {

@@ -208,6 +208,29 @@ proptest! {
         prop_assert!((found - expected).abs() < 1e-6 * expected.abs().max(1.0));
     }
 
+    /// Both readings at once are the readings one by one.
+    #[test]
+    fn derivatives_are_tangents_and_curvature_products(case in cases()) {
+        let p = case.theta.len();
+        let directions = Array2::from_shape_fn((3, p), |(k, j)| numbers(k as u64, p)[j]);
+        let start = Array2::from_shape_fn((3, p), |(k, j)| numbers(k as u64 + 9, p)[j]);
+        for curvature in [Curvature::Hessian, Curvature::GaussNewton] {
+            let mut products = start.clone();
+            let tangents = case.network.derivatives(
+                &case.theta, &case.examples, &case.weights, curvature, directions.view(),
+                products.view_mut(),
+            );
+            let expected = case.network.tangents(
+                &case.theta, &case.examples, Quantity::Loss, directions.view(),
+            );
+            assert_close(tangents.as_slice().unwrap(), expected.as_slice().unwrap(), "tangents");
+            let expected = &start + &case.network.curvature_products(
+                &case.theta, &case.examples, &case.weights, curvature, directions.view(),
+            );
+            assert_close(products.as_slice().unwrap(), expected.as_slice().unwrap(), "products");
+        }
+    }
+
     /// Stacked training against the update written out with single gradients.
     #[test]
     fn stacked_steps_are_momentum_descent(case in cases(), steps in 1usize..5) {

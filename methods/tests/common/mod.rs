@@ -21,6 +21,9 @@ pub struct StoredStep<T> {
     pub after: Vec<T>,
     /// The optimiser's state after the step.
     pub moments: Vec<Vec<T>>,
+    /// The clipped batch gradient, and what clipping left of it.
+    pub gradient: Vec<T>,
+    pub clip_factor: f64,
 }
 
 /// What a run does apart from its data.
@@ -44,9 +47,13 @@ pub struct TestRun<T> {
     /// State of the optimiser at each checkpoint.
     pub moments: Vec<Vec<Vec<T>>>,
     pub parameters: Vec<T>,
+    /// Where it began and how it went, for a run that took steps.
+    pub origin: Option<(Vec<T>, Plan)>,
+    /// Data weights that its steps show.
+    pub weights: Vec<T>,
 }
 
-/// One step on the batch gradient in `f64`, as the formulas are written, one entry at a time.
+/// One step on the clipped batch gradient in `f64`, as the formulas are written, entry by entry.
 fn step_slowly(
     rule: &UpdateRule,
     (index, eta): (usize, f64),
@@ -54,11 +61,9 @@ fn step_slowly(
     moments: &mut [Vec<f64>],
     theta: &mut [f64],
 ) {
-    let norm = gradient.iter().map(|g| g * g).sum::<f64>().sqrt();
-    let shrink = rule.clip_norm.map_or(1.0, |longest| (longest / norm).min(1.0));
     let decay = rule.optimiser.weight_decay();
     for (j, theta) in theta.iter_mut().enumerate() {
-        let g = shrink * gradient[j] + decay.coupled() * *theta;
+        let g = gradient[j] + decay.coupled() * *theta;
         let movement = match rule.optimiser {
             Optimiser::Sgd(sgd) => {
                 let v = &mut moments[0][j];
@@ -85,7 +90,7 @@ impl<T: Real> TestRun<T> {
         Self::weighted(model, train, initial, plan, &ones)
     }
 
-    /// The run with these data weights; what it shows of itself has weights 1 all the same.
+    /// The run with these data weights.
     pub fn weighted(
         model: Network,
         train: Examples<T>,
@@ -102,16 +107,27 @@ impl<T: Real> TestRun<T> {
             let before = round(&theta);
             let chosen: Vec<T> = rows.iter().map(|&row| T::from_f64(weights[row])).collect();
             let sum = model.gradient(&before, &train.select(rows), Quantity::Loss, &chosen);
-            let gradient: Vec<f64> =
+            let mut gradient: Vec<f64> =
                 sum.iter().map(|sum| sum.to_f64() / rule.batch_size as f64).collect();
             let learning_rate = plan.learning_rate;
+            let norm = gradient.iter().map(|g| g * g).sum::<f64>().sqrt();
+            let clip_factor = rule.clip_norm.map_or(1.0, |longest| (longest / norm).min(1.0));
+            gradient.iter_mut().for_each(|g| *g *= clip_factor);
             step_slowly(&rule, (index, learning_rate), &gradient, &mut moments, &mut theta);
             // The run's states are those of its number type.
             let after = round(&theta);
             theta = after.iter().map(|value| value.to_f64()).collect();
             let moments = moments.iter().map(|moment| round(moment)).collect();
-            let rows = rows.clone();
-            steps.push(StoredStep { rows, learning_rate, before, after, moments });
+            let (rows, gradient) = (rows.clone(), round(&gradient));
+            steps.push(StoredStep {
+                rows,
+                learning_rate,
+                before,
+                after,
+                moments,
+                gradient,
+                clip_factor,
+            });
         }
         let recipe = Recipe {
             steps: steps.len(),
@@ -140,13 +156,17 @@ impl<T: Real> TestRun<T> {
         };
         let moments = checkpoints.iter().map(|checkpoint| state_before(checkpoint.step));
         let moments = moments.collect();
-        Self { model, train, recipe, steps, checkpoints, moments, parameters: round(&theta) }
+        let parameters = round(&theta);
+        let (origin, weights) = (Some((initial, plan.clone())), round(weights));
+        Self { model, train, recipe, steps, checkpoints, moments, parameters, origin, weights }
     }
 
     /// A run of no steps that ends at `parameters`.
     pub fn at(model: Network, train: Examples<T>, parameters: Vec<T>, recipe: Recipe) -> Self {
         let (steps, checkpoints, moments) = Default::default();
-        Self { model, train, recipe, steps, checkpoints, moments, parameters }
+        let weights = vec![T::one(); train.len()];
+        let origin = None;
+        Self { model, train, recipe, steps, checkpoints, moments, parameters, origin, weights }
     }
 
     /// A run of no steps of a model of one layer, for methods that do not look at it.
@@ -166,7 +186,7 @@ impl<T: Real> TestRun<T> {
         observer.step(&Step {
             index,
             rows: &step.rows,
-            weights: &vec![T::one(); step.rows.len()],
+            weights: &step.rows.iter().map(|&row| self.weights[row]).collect::<Vec<T>>(),
             learning_rate: step.learning_rate,
             before: &step.before,
             after: &step.after,
@@ -174,6 +194,11 @@ impl<T: Real> TestRun<T> {
                 Optimiser::Sgd(_) => &[],
                 Optimiser::AdamW(_) => &step.moments,
             },
+            gradient: match self.recipe.rule.heavy_ball() {
+                Some(_) => &[],
+                None => &step.gradient,
+            },
+            clip_factor: step.clip_factor,
             captures: &self.model.captures(&step.before, &batch, Quantity::Loss),
         })
     }
@@ -210,6 +235,16 @@ impl<T: Real> Run<T> for TestRun<T> {
     }
     fn replay_backwards(&self, observer: &mut dyn Observer<T>) -> Result<(), RunError> {
         (0..self.steps.len()).rev().try_for_each(|index| self.show(index, observer))
+    }
+    fn retrain_backwards(
+        &self,
+        weights: &[T],
+        observer: &mut dyn Observer<T>,
+    ) -> Result<(), RunError> {
+        let Some((initial, plan)) = &self.origin else { return Ok(()) };
+        let weights: Vec<f64> = weights.iter().map(|weight| weight.to_f64()).collect();
+        let (model, train) = (self.model.clone(), self.train.clone());
+        Self::weighted(model, train, initial.clone(), plan, &weights).replay_backwards(observer)
     }
 }
 

@@ -69,6 +69,9 @@ pub struct Measurement<'a> {
     pub methods: &'a [Attributed<'a>],
     /// Noise floor, columns likewise.
     pub floor: &'a NoiseFloor,
+    /// How straight the final parameters move as random examples lose their weight, in `[-1, 1]`;
+    /// where a method differentiates the training.
+    pub metasmoothness: Option<Vec<f64>>,
     /// Whether the run is right about each query, for classes.
     pub accuracy: Option<Vec<f64>>,
     /// Who pays.

@@ -4,6 +4,20 @@ use attribench_core::Estimate;
 
 use super::{Maker, MeasureError, place};
 
+/// Quantile of Student's distribution at 97.5 %, with one degree of freedom less than directions
+/// are measured.
+const STUDENT: f64 = 2.131_450;
+
+/// Mean over random directions, with Student's interval.
+fn mean_of_directions(values: &[f64]) -> Estimate {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    let square: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    let half = STUDENT * (square / (n - 1.0) / n).sqrt();
+    let (lower, upper) = ((mean - half).max(-1.0), (mean + half).min(1.0));
+    Estimate::new(mean, lower.min(mean), upper.max(mean), 0.95, values.len(), 0)
+}
+
 impl Maker<'_> {
     pub(super) fn run_rows(&mut self) -> Result<(), MeasureError> {
         if let Some(right) = &self.measurement.accuracy {
@@ -13,6 +27,10 @@ impl Maker<'_> {
         let floor = self.measurement.floor.of_effects(self.queries());
         let floor = self.mean_over_queries(&floor.to_vec())?;
         self.push(None, "run", place("none", "noise-floor", "run", "nats"), floor);
+        if let Some(directions) = &self.measurement.metasmoothness {
+            let estimate = mean_of_directions(directions);
+            self.push(None, "run", place("none", "metasmoothness", "run", "share"), estimate);
+        }
         for method in 0..self.methods().len() {
             let accounts = self.methods()[method].scored.accounts.clone();
             let of = |name: &str| accounts.iter().find(|(found, _)| found == name);

@@ -1,0 +1,83 @@
+//! What an exact metagradient costs, in trainings: the run plain, and its metagradient for 1 and 32
+//! queries, on one thread.
+//!
+//! The ratio of `1 query` to `plain` is the price of the first query; a thirty-first of the
+//! difference between `32 queries` and `1 query` is that of each further one.
+
+use std::{hint::black_box, time::Duration};
+
+use attribench_core::{
+    AdamW, Examples, FitReal, Labels, Meter, Optimiser, Queries, Run, Utility, stream,
+};
+use attribench_engine::{
+    trace::{TrainedRun, train_states},
+    training::{Schedule, Trainer, Training},
+};
+use attribench_methods::Metagradient;
+use attribench_models::{Activation, Network};
+use criterion::{Criterion, SamplingMode, criterion_group, criterion_main};
+use mimalloc::MiMalloc;
+use ndarray::Array2;
+use rand::RngExt;
+
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
+
+const TRAIN_ROWS: usize = 1_000;
+const SEED: u64 = 1;
+
+fn random_examples(rows: usize, inputs: usize, name: &str) -> Examples<f32> {
+    let mut numbers = stream(SEED, name, 0);
+    let features =
+        Array2::from_shape_simple_fn((rows, inputs), || numbers.random_range(-1.0f32..1.0));
+    let labels = (0..rows).map(|_| numbers.random_range(0..10)).collect();
+    Examples::new(features, Labels::Classes(labels))
+}
+
+fn scores(run: &dyn Run<f32>, queries: &Queries<f32>) {
+    let meter = Meter::default();
+    let scorer = f32::fit(&Metagradient::default(), run, &meter, SEED);
+    black_box(scorer.and_then(|mut scorer| scorer.score(queries)).expect("the run is finite"));
+}
+
+fn metagradient(criterion: &mut Criterion) {
+    let sgd = Optimiser::heavy_ball(0.9, 1e-4);
+    let adam = Optimiser::AdamW(AdamW { eps_root: 1e-8, ..AdamW::default() });
+    let models: [(&str, &[usize]); 2] =
+        [("mlp 64-16-10", &[64, 16, 10]), ("mlp 784-128-64-10", &[784, 128, 64, 10])];
+    for (name, widths) in models {
+        let network = Network::dense(widths, Activation::Tanh);
+        let train = random_examples(TRAIN_ROWS, widths[0], "train");
+        let asked = random_examples(32, widths[0], "queries");
+        for (optimiser_name, optimiser) in [("momentum", sgd), ("adam-w", adam)] {
+            let training = Training {
+                epochs: 2,
+                batch_size: 50,
+                learning_rate: 0.005,
+                optimiser,
+                clip_norm: None,
+                schedule: Schedule::Constant,
+            };
+            let trainer = Trainer::new(&network, &train, &training, SEED);
+            let (start, steps) = (trainer.start(), training.steps(TRAIN_ROWS));
+            let run = TrainedRun::new(trainer.clone(), train_states(&trainer), 1);
+            let mut group = criterion.benchmark_group(format!("{name}, {optimiser_name}"));
+            group.sample_size(10).sampling_mode(SamplingMode::Flat);
+            group.warm_up_time(Duration::from_millis(200));
+            group.measurement_time(Duration::from_secs(1));
+            group.bench_function("plain", |bencher| {
+                bencher.iter(|| black_box(trainer.advance(&start, steps)));
+            });
+            for queries in [1, 32] {
+                let examples = asked.select(&(0..queries).collect::<Vec<_>>());
+                let queries = Queries { examples, utility: Utility::NegativeLoss };
+                let label = format!("{} queries", queries.examples.len());
+                group.bench_function(label, |bencher| bencher.iter(|| scores(&run, &queries)));
+            }
+            group.finish();
+        }
+    }
+}
+
+criterion_group!(benches, metagradient);
+criterion_main!(benches);
