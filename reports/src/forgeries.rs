@@ -18,7 +18,8 @@ pub(crate) fn section(record: &Record) -> String {
              <th scope=\"col\">Taking drawn steps again</th>\
              <th scope=\"col\" class=\"number\">Audits that find it</th>\
              <th scope=\"col\" class=\"number\">Steps an audit takes</th>\
-             <th scope=\"col\">Comparing with a head that somebody kept</th></tr></thead>\n<tbody>\n";
+             <th scope=\"col\">Comparing with a head that somebody kept</th></tr></thead>\n\
+             <tbody>\n";
     for finding in &record.forgeries {
         body += &row(finding);
     }
