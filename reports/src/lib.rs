@@ -13,6 +13,7 @@ mod costs;
 mod error;
 mod facts;
 mod figures;
+mod forgeries;
 mod games;
 mod number;
 mod page;

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use attribench_core::{
-    AccessLevel, EffectPair, Estimate, Failure, GameShare, Manipulated, Payout, Record, Row,
-    SamplingError, Trial, Verdict,
+    AccessLevel, EffectPair, Estimate, Failure, ForgeryFinding, GameShare, Manipulated, Payout,
+    Record, Row, SamplingError, Trial, Verdict,
 };
 use polars::prelude::*;
 use serde::de::IntoDeserializer;
@@ -31,6 +31,8 @@ struct Words {
     game_shares: Vec<GameShare>,
     sampling_errors: Vec<SamplingError>,
     manipulated: Vec<Manipulated>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    forgeries: Vec<ForgeryFinding>,
 }
 
 /// Writes a record into a folder: `rows.parquet`, `rows.csv`, `effects.parquet`,
@@ -49,6 +51,7 @@ pub fn write_tables(record: &Record, folder: &Path) -> Result<(), ReportError> {
         game_shares: record.game_shares.clone(),
         sampling_errors: record.sampling_errors.clone(),
         manipulated: record.manipulated.clone(),
+        forgeries: record.forgeries.clone(),
     };
     let path = folder.join(WORDS_FILE);
     write_file(&path, &to_json(&words, &path)?)?;
@@ -76,6 +79,7 @@ pub fn read_tables(folder: &Path) -> Result<Record, ReportError> {
         game_shares: words.game_shares,
         sampling_errors: words.sampling_errors,
         manipulated: words.manipulated,
+        forgeries: words.forgeries,
     })
 }
 

@@ -308,6 +308,8 @@ fn plan_conditions(
 ) -> Vec<Condition> {
     let mut labels: Vec<&str> = methods.iter().map(|method| method.label.as_str()).collect();
     labels.extend(game.iter().flat_map(|game| game.labels()));
+    // A forgery stands where a method does: `found-by-audit(forged-credits)`.
+    labels.extend(spec.forgeries.iter().map(|forgery| forgery.name()));
     let mut conditions = Vec::new();
     for text in &spec.expect {
         match Condition::parse(&text.value, &labels) {
