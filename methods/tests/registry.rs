@@ -6,7 +6,21 @@ use std::path::{Path, PathBuf};
 use attribench_methods::REGISTRY;
 
 /// Files that several methods share, and the registry itself.
-const SHARED: [&str; 6] = ["cholesky", "credits", "curvature", "lib", "one_layer", "pair"];
+const SHARED: [&str; 13] = [
+    "cholesky",
+    "credits",
+    "curvature",
+    "directions",
+    "eigen",
+    "features",
+    "kronecker",
+    "lib",
+    "one_layer",
+    "pair",
+    "projection",
+    "similarity",
+    "turn",
+];
 
 /// Headings of a method's documentation, in order.
 const HEADINGS: [&str; 6] =
@@ -16,7 +30,8 @@ fn method_files() -> Vec<PathBuf> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files: Vec<PathBuf> =
         std::fs::read_dir(source).unwrap().map(|entry| entry.unwrap().path()).collect();
-    files.retain(|file| !SHARED.contains(&stem(file)));
+    // Folders hold what is no method: values of games.
+    files.retain(|file| file.is_file() && !SHARED.contains(&stem(file)));
     files.sort();
     files
 }
