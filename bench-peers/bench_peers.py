@@ -46,7 +46,9 @@ PEER = "peer"
 OURS = "ours"
 THROUGHPUT = (OURS, "attribench-models", "train_throughput")
 VALUATION = (OURS, "attribench-methods", "valuation")
-EXPLICIT = (OURS, "attribench-methods", "explicit_influence")
+SCORE = (OURS, "attribench-methods", "score_process")
+EXPLICIT = (*SCORE, "softmax", "influence-explicit",
+            '{"curvature": "hessian", "damping": {"absolute": 0.01}}')
 
 JOBS = [
     # Training. Ours prints several rows (stack widths, subsets), a peer one.

@@ -1,8 +1,12 @@
 //! Which curvature is inverted, and how far it is moved away from singularity.
 
-use attribench_core::{Curvature, Examples, Labels, ModelAt, Quantity, Real, TokenTargets, stream};
-use ndarray::s;
+use attribench_core::{
+    Captures, Curvature, Examples, Labels, ModelAt, Quantity, ReadsWeights, Real, TokenTargets, View,
+    stream,
+};
+use ndarray::{Array2, ArrayView1, ArrayView2, s};
 use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::pair;
@@ -61,6 +65,14 @@ impl Damping {
         }
     }
 
+    /// `lambda`, where the mean eigenvalue is `mean`.
+    pub(crate) fn relative_to(self, mean: f64) -> f64 {
+        match self {
+            Self::Absolute(lambda) => lambda,
+            Self::Relative(relative) => relative * mean,
+        }
+    }
+
     /// `lambda` of every parameter, `p`.
     pub(crate) fn diagonal<T: Real>(self, model: ModelAt<'_, T>, train: &Examples<T>) -> Vec<f64> {
         let blocks = model.layout().blocks();
@@ -83,70 +95,178 @@ impl Damping {
 /// Trace of each block of the mean Gauss-Newton matrix: exactly, but for texts.
 ///
 /// That matrix is the expectation of `g g^T` over labels drawn from the model, so its trace is the
-/// expectation of `|g|^2`: over the classes by their probabilities; over a target one away from
-/// the output, where every deviation has the gradient of unit size. A text has too many labels to
-/// go through: one is drawn for each position, which is right on average.
+/// expectation of `|g|^2`. A text has too many labels to go through: one is drawn for each
+/// position, which is right on average.
 fn gauss_newton_traces<T: Real>(model: ModelAt<'_, T>, train: &Examples<T>) -> Vec<f64> {
     let layout = model.layout();
     let mut traces = vec![0.0; layout.blocks().len()];
-    for (start, block) in train.blocks(pair::block_rows(layout)) {
-        let outputs = model.outputs(&block);
-        let draws: Vec<(Labels<T>, Vec<f64>)> = match block.labels() {
-            Labels::Classes(_) => (0..outputs.ncols())
-                .map(|class| {
-                    let label = Labels::Classes(vec![class as u32; block.len()]);
-                    (label, probabilities_of(outputs.view(), class))
-                })
-                .collect(),
-            Labels::Values(_) => {
-                let one_away = outputs.column(0).mapv(|output| output + T::one()).to_vec();
-                vec![(Labels::Values(one_away), vec![1.0; block.len()])]
-            }
-            Labels::Tokens(tokens) => {
-                let drawn = drawn_tokens(tokens, outputs.view(), start);
-                vec![(Labels::Tokens(drawn), vec![1.0; block.len()])]
-            }
-        };
-        for (labels, weights) in draws {
-            let drawn = Examples::new(block.features().to_owned(), labels);
-            let g = model.captures(&drawn, Quantity::Loss);
+    let mut draws = stream(0, "gauss-newton-trace", 0);
+    for_each_pseudo_gradient(model, train, Fisher::Expected, &mut draws, |draws| {
+        for g in draws {
             for (trace, part) in traces.iter_mut().zip(layout.blocks()) {
-                let norms = pair::block_squared_norms(&g, layout, part);
-                *trace += norms.iter().zip(&weights).map(|(norm, w)| norm * w).sum::<f64>();
+                *trace += pair::block_squared_norms(g, layout, part).iter().sum::<f64>();
             }
         }
-    }
+    });
     traces.iter().map(|trace| trace / train.len() as f64).collect()
+}
+
+/// Whose gradients the Fisher matrix `E[g g^T]` is made of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fisher {
+    /// All labels, weighted by the model's probabilities: the Gauss-Newton matrix itself, at the
+    /// price of a gradient a class.
+    #[default]
+    Expected,
+    /// One label drawn from the model for every example.
+    Sampled,
+    /// The labels that the data have. A different matrix.
+    Empirical,
+}
+
+/// Calls `visit` with blocks of training examples in order; each as captures whose gradients, taken
+/// over all of them, have the second moment that is wanted of every example.
+///
+/// One token is drawn from the model for each position of a text, whatever `fisher` says of labels.
+///
+/// For classes, gradients are scaled by the square root of the label's probability. A regression's
+/// target is drawn one away from the output, where a deviation has the gradient of unit size; its
+/// sign does not show in a second moment, so that nothing is left to chance.
+pub(crate) fn for_each_pseudo_gradient<T: Real>(
+    model: ModelAt<'_, T>,
+    train: &Examples<T>,
+    fisher: Fisher,
+    numbers: &mut ChaCha8Rng,
+    mut visit: impl FnMut(&[Captures<T>]),
+) {
+    for (_, block) in train.blocks(pair::block_rows(model.layout())) {
+        if fisher == Fisher::Empirical {
+            visit(&[model.captures(&block, Quantity::Loss)]);
+            continue;
+        }
+        let outputs = model.outputs(&block);
+        let draws: Vec<(Labels<T>, Option<Vec<f64>>)> = match block.labels() {
+            Labels::Values(_) => {
+                let one_away = outputs.column(0).mapv(|output| output + T::one()).to_vec();
+                vec![(Labels::Values(one_away), None)]
+            }
+            Labels::Tokens(tokens) => {
+                let drawn = drawn_tokens(tokens, outputs.view(), numbers);
+                vec![(Labels::Tokens(drawn), None)]
+            }
+            Labels::Classes(_) if fisher == Fisher::Sampled => {
+                let draw = |logits| drawn(&probabilities(logits), numbers.random());
+                let labels = outputs.outer_iter().map(draw).collect();
+                vec![(Labels::Classes(labels), None)]
+            }
+            Labels::Classes(_) => {
+                let all: Vec<Vec<f64>> = outputs.outer_iter().map(probabilities).collect();
+                let of_class = |class: usize| {
+                    let labels = Labels::Classes(vec![class as u32; block.len()]);
+                    (labels, Some(all.iter().map(|row| row[class].sqrt()).collect()))
+                };
+                (0..outputs.ncols()).map(of_class).collect()
+            }
+        };
+        let captured: Vec<Captures<T>> = draws
+            .into_iter()
+            .map(|(labels, scales)| {
+                let drawn = Examples::new(block.features().to_owned(), labels);
+                let g = model.captures(&drawn, Quantity::Loss);
+                scales.map_or_else(|| g.clone(), |scales| pair::scaled(&g, &scales))
+            })
+            .collect();
+        visit(&captured);
+    }
 }
 
 /// Targets drawn from the model's outputs, wherever something is asked.
 fn drawn_tokens<T: Real>(
     tokens: &TokenTargets,
-    outputs: ndarray::ArrayView2<'_, T>,
-    start: usize,
+    outputs: ArrayView2<'_, T>,
+    numbers: &mut ChaCha8Rng,
 ) -> TokenTargets {
     let classes = outputs.ncols() / tokens.positions().max(1);
     tokens.map(|row, position, _| {
         let at = position * classes..(position + 1) * classes;
-        let logits: Vec<f64> = outputs.row(row).slice(s![at]).iter().map(|z| z.to_f64()).collect();
-        let top = logits.iter().fold(f64::NEG_INFINITY, |top, &z| top.max(z));
-        let weights: Vec<f64> = logits.iter().map(|z| (z - top).exp()).collect();
-        let place = ((start + row) * tokens.positions() + position) as u64;
-        let mut left = stream(0, "gauss-newton-trace", place).random_range(0.0..1.0)
-            * weights.iter().sum::<f64>();
-        let is_drawn = |weight: &f64| {
-            left -= weight;
-            left < 0.0
-        };
-        weights.iter().position(is_drawn).unwrap_or(classes - 1) as u32
+        drawn(&probabilities(outputs.row(row).slice_move(s![at])), numbers.random())
     })
 }
 
-/// Softmax probability of `class` in every row of logits.
-fn probabilities_of<T: Real>(outputs: ndarray::ArrayView2<'_, T>, class: usize) -> Vec<f64> {
-    let probability = |logits: ndarray::ArrayView1<'_, T>| {
-        let at = logits[class].to_f64();
-        1.0 / logits.iter().map(|logit| (logit.to_f64() - at).exp()).sum::<f64>()
-    };
-    outputs.outer_iter().map(probability).collect()
+/// Softmax of a row of logits.
+pub(crate) fn probabilities<T: Real>(logits: ArrayView1<'_, T>) -> Vec<f64> {
+    let top = logits.iter().fold(f64::NEG_INFINITY, |top, logit| top.max(logit.to_f64()));
+    let exponentials: Vec<f64> = logits.iter().map(|logit| (logit.to_f64() - top).exp()).collect();
+    let sum: f64 = exponentials.iter().sum();
+    exponentials.iter().map(|value| value / sum).collect()
+}
+
+/// The class whose stretch of the unit interval holds `uniform`.
+fn drawn(probabilities: &[f64], uniform: f64) -> u32 {
+    let mut below = 0.0;
+    let found = probabilities.iter().position(|probability| {
+        below += probability;
+        uniform < below
+    });
+    found.unwrap_or(probabilities.len() - 1) as u32
+}
+
+/// `C + diag(gamma + lambda)`, by its products.
+pub(crate) struct DampedCurvature<'a, T> {
+    model: ModelAt<'a, T>,
+    train: &'a Examples<T>,
+    kind: CurvatureKind,
+    /// `gamma + lambda` of every parameter.
+    pub(crate) diagonal: Vec<f64>,
+}
+
+impl<'a, T: Real> DampedCurvature<'a, T> {
+    pub(crate) fn new<A: ReadsWeights>(
+        view: View<'a, A, T>,
+        kind: CurvatureKind,
+        damping: Damping,
+    ) -> Self {
+        let (model, train) = (view.model(), view.train());
+        let gamma = view.recipe().rule.optimiser.ridge();
+        let mut diagonal = damping.diagonal(model, train);
+        diagonal.iter_mut().for_each(|lambda| *lambda += gamma);
+        Self { model, train, kind, diagonal }
+    }
+
+    /// `C d` without what is on the diagonal besides, over the given examples, `(k, p) -> (k, p)`.
+    pub(crate) fn undamped_products(
+        &self,
+        examples: &Examples<T>,
+        directions: ArrayView2<'_, f64>,
+    ) -> Array2<f64> {
+        let ones = vec![T::one(); examples.len()];
+        let narrowed = directions.mapv(T::from_f64);
+        let n = examples.len() as f64;
+        self.model
+            .curvature_products(examples, &ones, self.kind.into(), narrowed.view())
+            .mapv(|sum| sum.to_f64() / n)
+    }
+
+    /// `C_lambda d` over the given examples, `(k, p) -> (k, p)`.
+    pub(crate) fn products_over(
+        &self,
+        examples: &Examples<T>,
+        directions: ArrayView2<'_, f64>,
+    ) -> Array2<f64> {
+        let mut products = self.undamped_products(examples, directions);
+        for (mut product, direction) in products.outer_iter_mut().zip(directions.outer_iter()) {
+            for ((product, direction), diagonal) in
+                product.iter_mut().zip(direction).zip(&self.diagonal)
+            {
+                *product += diagonal * direction;
+            }
+        }
+        products
+    }
+
+    /// `C_lambda d` over all training examples, `(k, p) -> (k, p)`.
+    pub(crate) fn products(&self, directions: ArrayView2<'_, f64>) -> Array2<f64> {
+        self.products_over(self.train, directions)
+    }
 }

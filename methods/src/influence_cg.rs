@@ -36,16 +36,17 @@
 //! 1952.
 
 use attribench_core::{
-    Context, FinalModel, Method, MethodError, MethodInfo, Queries, Real, Scale, Scorer, Scores,
-    View,
+    Context, FinalModel, Method, MethodError, MethodInfo, Real, Scale, Scorer, View,
 };
-use ndarray::{Array2, ArrayView2, Axis, s};
+use ndarray::{Array2, ArrayView2, Axis};
 use serde::{Deserialize, Serialize};
 
-use crate::{CurvatureKind, Damping, label, pair};
-
-/// Queries that are solved side by side.
-const BLOCK_QUERIES: usize = 32;
+use crate::{
+    CurvatureKind, Damping,
+    curvature::DampedCurvature,
+    directions::{BLOCK_QUERIES, influence},
+    turn::Turn,
+};
 
 /// See the [module](self).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -122,65 +123,28 @@ impl Method for InfluenceCg {
         view: View<'a, FinalModel, T>,
         _context: &Context<'_>,
     ) -> Result<Box<dyn Scorer<T> + 'a>, MethodError> {
-        let gamma = view.recipe().rule.optimiser.ridge();
-        let mut diagonal = self.damping.diagonal(view.model(), view.train());
-        diagonal.iter_mut().for_each(|lambda| *lambda += gamma);
-        Ok(Box::new(Fitted { view, diagonal, method: self.clone() }))
+        let curvature = DampedCurvature::new(view, self.curvature, self.damping);
+        let method = self.clone();
+        Ok(influence::<Self, T>(view, Turn::none(view.model().layout()), move |b| {
+            conjugate_gradients(b, &method, |d| curvature.products(d), |r| r.clone())
+        }))
     }
 }
 
-struct Fitted<'a, T> {
-    view: View<'a, FinalModel, T>,
-    /// `gamma + lambda` of every parameter.
-    diagonal: Vec<f64>,
-    method: InfluenceCg,
-}
-
-impl<T: Real> Fitted<'_, T> {
-    /// `C_lambda d` for stacked directions, `(k, p) -> (k, p)`.
-    fn products(&self, directions: ArrayView2<'_, f64>) -> Array2<f64> {
-        let train = self.view.train();
-        let ones = vec![T::one(); train.len()];
-        let narrowed = directions.mapv(T::from_f64);
-        let curvature = self.method.curvature.into();
-        let sums = self.view.model().curvature_products(train, &ones, curvature, narrowed.view());
-        let n = train.len() as f64;
-        Array2::from_shape_fn(directions.dim(), |(k, j)| {
-            sums[(k, j)].to_f64() / n + self.diagonal[j] * directions[(k, j)]
-        })
-    }
-}
-
-impl<T: Real> Scorer<T> for Fitted<'_, T> {
-    fn score(&mut self, queries: &Queries<T>) -> Result<Scores, MethodError> {
-        let (train, model) = (self.view.train(), self.view.model());
-        let n = train.len() as f64;
-        let mut values = Array2::zeros((train.len(), queries.examples.len()));
-        for (first, block) in queries.examples.blocks(BLOCK_QUERIES) {
-            let asked = Queries { examples: block, utility: queries.utility };
-            let b = pair::gradients(&pair::query_captures(model, &asked), model.layout());
-            let x = conjugate_gradients(b, &self.method, |d| self.products(d))?;
-            for (start, g) in pair::train_captures(model, train) {
-                let products = pair::directional_products(&g, model.layout(), x.view()) / n;
-                values
-                    .slice_mut(s![start..start + g.len(), first..first + asked.ids().len()])
-                    .assign(&products);
-            }
-        }
-        label::<InfluenceCg, T>(train, queries, values)
-    }
-}
-
-/// Solves `C x = b` for every row of `b`, `(k, p)`, with products of stacked directions.
-fn conjugate_gradients(
+/// Solves `C x = b` for every row of `b`, `(k, p)`, with products of stacked directions and a
+/// preconditioner of them.
+pub(crate) fn conjugate_gradients(
     b: Array2<f64>,
     method: &InfluenceCg,
     products: impl Fn(ArrayView2<'_, f64>) -> Array2<f64>,
+    precondition: impl Fn(&Array2<f64>) -> Array2<f64>,
 ) -> Result<Array2<f64>, MethodError> {
     let squares = |rows: &Array2<f64>| rows.map_axis(Axis(1), |row| row.dot(&row)).to_vec();
     let targets: Vec<f64> = squares(&b).iter().map(|b| b * method.tolerance.powi(2)).collect();
     let mut x = Array2::<f64>::zeros(b.dim());
-    let (mut r, mut d, mut rr) = (b.clone(), b.clone(), squares(&b));
+    let mut d = precondition(&b);
+    let mut rz: Vec<f64> = (0..b.nrows()).map(|k| b.row(k).dot(&d.row(k))).collect();
+    let (mut r, mut rr) = (b.clone(), squares(&b));
     for _ in 0..method.iterations {
         // A query that is done leaves the block, so that the others' products get cheaper.
         let open: Vec<usize> = (0..rr.len()).filter(|&k| rr[k] > targets[k]).collect();
@@ -193,14 +157,17 @@ fn conjugate_gradients(
             if curvature_along.is_nan() || curvature_along <= 0.0 {
                 return Err(MethodError::NotPositiveDefinite { matrix: "the damped curvature" });
             }
-            let alpha = rr[k] / curvature_along;
+            let alpha = rz[k] / curvature_along;
             x.row_mut(k).scaled_add(alpha, &d.row(k));
             r.row_mut(k).scaled_add(-alpha, &cd);
-            let next = r.row(k).dot(&r.row(k));
-            let beta = next / rr[k];
-            rr[k] = next;
-            let (mut d, r) = (d.row_mut(k), r.row(k));
-            d.zip_mut_with(&r, |d, r| *d = r + beta * *d);
+        }
+        let z = precondition(&r.select(Axis(0), &open));
+        for (&k, z) in open.iter().zip(z.outer_iter()) {
+            let next = r.row(k).dot(&z);
+            let beta = next / rz[k];
+            rz[k] = next;
+            rr[k] = r.row(k).dot(&r.row(k));
+            d.row_mut(k).zip_mut_with(&z, |d, z| *d = z + beta * *d);
         }
     }
     let ratio = |k: usize| (rr[k] / targets[k]).sqrt() * method.tolerance;

@@ -16,10 +16,12 @@
 use std::ops::Range;
 
 use attribench_core::{Captures, Examples, Labels, MethodError, ModelAt, Real, math};
-use faer::{MatRef, Side};
 use ndarray::{Array2, Array3, ArrayView1, ArrayView2, ArrayView3, Axis, s};
 
-use crate::cholesky::{Cholesky, LowerTriangle};
+use crate::{
+    cholesky::{Cholesky, LowerTriangle},
+    eigen::symmetric,
+};
 
 /// Error left in a solution in single precision, relative to it and in the norm of the curvature.
 const ACCURACY: f64 = 3e-7;
@@ -460,24 +462,8 @@ fn principal_axes(
         row *= m.diag().sum();
     }
     // (d, n) x (n, d) -> (d, d)
-    let axes = eigenvectors(&math::matmul(inputs.t(), weighted.view()))?;
-    Ok((axes, eigenvectors(&m.sum_axis(Axis(0)))?))
-}
-
-/// Orthonormal eigenvectors of a symmetric matrix, in columns, largest eigenvalue first.
-fn eigenvectors(matrix: &Array2<f64>) -> Result<Array2<f64>, MethodError> {
-    let n = matrix.nrows();
-    let entries = matrix.as_slice().expect("a matrix in standard layout");
-    let decomposition = MatRef::from_row_major_slice(entries, n, n)
-        .self_adjoint_eigen(Side::Lower)
-        .map_err(|_| MethodError::NotConverged {
-            what: "an eigendecomposition",
-            residual: f64::INFINITY,
-            iterations: n,
-            tolerance: f64::EPSILON,
-        })?;
-    let vectors = decomposition.U();
-    Ok(Array2::from_shape_fn((n, n), |(i, j)| vectors[(i, n - 1 - j)]))
+    let axes = symmetric(&math::matmul(inputs.t(), weighted.view()))?.vectors;
+    Ok((axes, symmetric(&m.sum_axis(Axis(0)))?.vectors))
 }
 
 /// `turn^T M_s turn` of every example.

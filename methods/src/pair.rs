@@ -83,18 +83,53 @@ pub(crate) fn gradient_products_from<T: Real>(
 ) -> Array2<f64> {
     let mut sum = Array2::zeros((g.len(), b.len()));
     for block in &layout.blocks()[blocks..] {
-        let (of_g, of_b) = (Uses::of(&g.layers, layout, block), Uses::of(&b.layers, layout, block));
-        let pairs = g.len() as f64 * b.len() as f64;
-        let explicit = pairs * block.range.len() as f64
-            + g.len() as f64 * of_g.forming_cost()
-            + b.len() as f64 * of_b.forming_cost();
-        if of_g.is_single() && of_b.is_single() || pairs * of_g.ghost_cost(&of_b) <= explicit {
-            of_g.add_ghost_products(&of_b, &mut sum);
-        } else {
-            of_g.add_explicit_products(&of_b, &mut sum);
-        }
+        add_block_products(g, b, layout, block, &mut sum);
     }
     sum
+}
+
+/// `sum += g_i . b_q` of the part in one block, `(n, q)`.
+pub(crate) fn add_block_products<T: Real>(
+    g: &Captures<T>,
+    b: &Captures<T>,
+    layout: &Layout,
+    block: &Block,
+    sum: &mut Array2<f64>,
+) {
+    let (of_g, of_b) = (Uses::of(&g.layers, layout, block), Uses::of(&b.layers, layout, block));
+    let pairs = g.len() as f64 * b.len() as f64;
+    let explicit = pairs * block.range.len() as f64
+        + g.len() as f64 * of_g.forming_cost()
+        + b.len() as f64 * of_b.forming_cost();
+    if of_g.is_single() && of_b.is_single() || pairs * of_g.ghost_cost(&of_b) <= explicit {
+        of_g.add_ghost_products(&of_b, sum);
+    } else {
+        of_g.add_explicit_products(&of_b, sum);
+    }
+}
+
+/// The captures of gradients times a number for each example.
+pub(crate) fn scaled<T: Real>(g: &Captures<T>, scales: &[f64]) -> Captures<T> {
+    let mut scaled = g.clone();
+    for layer in &mut scaled.layers {
+        let positions = layer.positions;
+        for (row, mut delta) in layer.output_gradients.outer_iter_mut().enumerate() {
+            let scale = T::from_f64(scales[row / positions]);
+            delta.mapv_inplace(|value| value * scale);
+        }
+    }
+    scaled
+}
+
+/// Forms the gradients of one block for some examples at a time, `(m, p_l)`, and calls
+/// `read(first example, gradients)`.
+pub(crate) fn for_each_chunk<T: Real>(
+    g: &Captures<T>,
+    layout: &Layout,
+    block: &Block,
+    read: impl FnMut(usize, ArrayView2<'_, T>),
+) {
+    Uses::of(g, layout, block).for_each_chunk(read);
 }
 
 /// Squared norm of every gradient, `n`.

@@ -42,7 +42,8 @@ fn names_are_sorted_kebab_case_and_unique() {
     let names: Vec<&str> = REGISTRY.iter().map(|entry| entry.info.name).collect();
     assert!(names.windows(2).all(|pair| pair[0] < pair[1]), "{names:?} are not sorted");
     for name in names {
-        let plain = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
+        let known = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        let plain = name.bytes().all(known);
         assert!(plain, "`{name}` is not in kebab-case");
     }
 }
@@ -76,7 +77,9 @@ fn the_same_seed_gives_the_same_bits() {
         let once = scored(entry, &run, &queries);
         assert_eq!(once, scored(entry, &run, &queries), "{}", entry.info.name);
         let other = scores_of_entry(entry, &run, &queries, SEED + 1).unwrap();
-        let drawn = DRAWN.contains(&entry.info.name);
+        // Lanczos' iteration begins at a random direction. Sketches and columns are all there is
+        // in a model this small.
+        let drawn = DRAWN.contains(&entry.info.name) || entry.info.name == "arnoldi";
         assert_eq!(once != other, drawn, "{}: the seed matters or not", entry.info.name);
     }
 }

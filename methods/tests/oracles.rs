@@ -4,7 +4,8 @@
 //! `digits_logreg_explicit_if.npz`: softmax regression at its optimum, `g_i^T H^-1 g_j` with the
 //! analytic Hessian of the mean objective (regulariser 0.01 included). `digits_mlp_influence.npz`:
 //! 64-16-10 tanh network; `g_i^T (C + 0.01 I)^-1 g_j` for the Hessian and the Gauss-Newton matrix
-//! of the mean loss, and plain gradient products. Both lack the factor `1/n`.
+//! of the mean loss, the empirical Fisher matrix, K-FAC and EK-FAC with the data's own labels, the
+//! mean of rank-one inverses, and plain gradient products. Both lack the factor `1/n`.
 
 #[allow(dead_code, reason = "shared with the unit tests, which use other parts")]
 mod common;
@@ -14,7 +15,10 @@ use std::fs::File;
 use attribench_core::{
     Curvature, Examples, Labels, Optimiser, Queries, Recipe, UpdateRule, Utility,
 };
-use attribench_methods::{CurvatureKind, Damping, GradDot, InfluenceCg, InfluenceExplicit};
+use attribench_methods::{
+    CurvatureKind, Damping, DataInf, EkFac, EkFacCg, Fisher, GraSs, GradDot, InfluenceCg,
+    InfluenceExplicit, KFac, LoGra, Placement,
+};
 use attribench_models::{Activation, Network};
 use common::{
     STILL, TestRun, assert_close, curvature_by_products, deviation, gradients_one_at_a_time,
@@ -178,4 +182,42 @@ fn gradients_and_eigenvalues_of_a_network() {
     let squares: f64 = hessian.iter().map(|entry| entry * entry).sum();
     let expected: f64 = eigenvalues.iter().map(|value| value * value).sum();
     assert!((squares - expected).abs() < 1e-10 * expected, "squares {squares}");
+}
+
+#[test]
+fn kronecker_factors_of_a_network() {
+    let (mut oracle, run, queries) = network();
+    let (damping, fisher) = (Damping::Absolute(0.01), Fisher::Empirical);
+    let expected = per_example(oracle.matrix("kfac_ef_scores"));
+    let method = KFac { damping, fisher, placement: Placement::Product };
+    assert_close(scores_of(&method, &run, &queries).values(), &expected, 1e-9);
+    let expected = per_example(oracle.matrix("ekfac_ef_scores"));
+    assert_close(scores_of(&EkFac { damping, fisher }, &run, &queries).values(), &expected, 1e-9);
+    // The same in single precision, of data and parameters alike.
+    let (narrow, asked) = run.in_single_precision(&queries);
+    let found = scores_of(&EkFac { damping, fisher }, &narrow, &asked);
+    assert_close(found.values(), &expected, 1e-5);
+}
+
+#[test]
+fn empirical_curvature_of_a_network() {
+    let (mut oracle, run, queries) = network();
+    let damping = Damping::Absolute(0.01);
+    let expected = per_example(oracle.matrix("ef_scores"));
+    let whole = GraSs { damping, ..GraSs::default() };
+    assert_close(scores_of(&whole, &run, &queries).values(), &expected, 1e-8);
+    // Layer by layer it is another matrix, whose scores go with it all the same.
+    let layers = LoGra { side: 65, damping };
+    let apart = deviation(scores_of(&layers, &run, &queries).values(), &expected);
+    assert!(apart > 1e-3 && apart < 1.0, "{apart}");
+    let expected = per_example(oracle.matrix("datainf_scores"));
+    assert_close(scores_of(&DataInf { damping }, &run, &queries).values(), &expected, 1e-10);
+}
+
+#[test]
+fn preconditioned_conjugate_gradients_of_a_network() {
+    let (mut oracle, run, queries) = network();
+    let expected = per_example(oracle.matrix("ggn_scores"));
+    let method = EkFacCg { damping: Damping::Absolute(0.01), ..EkFacCg::default() };
+    assert_close(scores_of(&method, &run, &queries).values(), &expected, 1e-5);
 }

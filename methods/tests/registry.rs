@@ -6,16 +6,24 @@ use std::path::{Path, PathBuf};
 use attribench_methods::REGISTRY;
 
 /// Files that several methods share, and the registry itself.
-const SHARED: [&str; 9] = [
+const SHARED: [&str; 17] = [
     "cholesky",
     "credits",
     "curvature",
+    "directions",
+    "eigen",
+    "features",
     "games",
+    "kronecker",
     "lib",
     "one_layer",
     "pair",
+    "projection",
     "quadrature",
+    "similarity",
     "step_derivative",
+    "tails",
+    "turn",
 ];
 
 /// Headings of a method's documentation, in order.
@@ -26,7 +34,8 @@ fn method_files() -> Vec<PathBuf> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files: Vec<PathBuf> =
         std::fs::read_dir(source).unwrap().map(|entry| entry.unwrap().path()).collect();
-    files.retain(|file| !SHARED.contains(&stem(file)));
+    // Folders hold what is no method: values of games.
+    files.retain(|file| file.is_file() && !SHARED.contains(&stem(file)));
     files.sort();
     files
 }

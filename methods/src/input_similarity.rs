@@ -1,0 +1,90 @@
+//! Similarity of inputs.
+//!
+//! # Computes
+//! `tau[i, q] = x_i . x_q`, its cosine, or `-|x_i - x_q|^2`, of the features.
+//!
+//! # Reads
+//! Training inputs and queries (black box); no label, no pass.
+//!
+//! # Shapes
+//! `(n, d) x (d, q) -> (n, q)` in `f64`.
+//!
+//! # Differs from the paper
+//! It is a baseline: labels are not looked at, so that what is harmful cannot be told from what is
+//! helpful.
+//!
+//! # Example
+//! ```
+//! use attribench_core::Method;
+//! use attribench_methods::{InputSimilarity, Similarity};
+//! assert!(InputSimilarity { similarity: Similarity::Dot }.check().is_ok());
+//! ```
+//!
+//! # References
+//! Hanawa, Yokoi, Hara, Inui, Evaluation of similarity-based explanations, ICLR 2021, arXiv
+//! 2006.04528.
+
+use attribench_core::{
+    BlackBox, Context, Method, MethodError, MethodInfo, Queries, Real, Scale, Scorer, Scores, View,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{Similarity, label};
+
+/// See the [module](self).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct InputSimilarity {
+    /// The measure.
+    pub similarity: Similarity,
+}
+
+impl Method for InputSimilarity {
+    type Access = BlackBox;
+    const INFO: MethodInfo = MethodInfo {
+        name: "input-similarity",
+        summary: "similarity of inputs",
+        scale: Scale::Arbitrary,
+    };
+
+    fn fit<'a, T: Real>(
+        &self,
+        view: View<'a, BlackBox, T>,
+        _context: &Context<'_>,
+    ) -> Result<Box<dyn Scorer<T> + 'a>, MethodError> {
+        Ok(Box::new(Fitted { view, similarity: self.similarity }))
+    }
+}
+
+struct Fitted<'a, T> {
+    view: View<'a, BlackBox, T>,
+    similarity: Similarity,
+}
+
+impl<T: Real> Scorer<T> for Fitted<'_, T> {
+    fn score(&mut self, queries: &Queries<T>) -> Result<Scores, MethodError> {
+        let train = self.view.train();
+        let values = self.similarity.of(train.features(), queries.examples.features());
+        label::<InputSimilarity, T>(train, queries, values)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use attribench_core::Utility;
+
+    use super::InputSimilarity;
+    use crate::{
+        Similarity,
+        common::{assert_close, digits_like, scores_of},
+    };
+
+    #[test]
+    fn reads_the_features() {
+        let (run, queries) = digits_like::<f64>(30).pair(9, Utility::Margin);
+        let method = InputSimilarity { similarity: Similarity::Dot };
+        let expected = run.train.features().dot(&queries.examples.features().t());
+        let found = scores_of(&method, &run, &queries);
+        assert_close(found.values(), expected.as_slice().unwrap(), 1e-14);
+    }
+}

@@ -1,0 +1,292 @@
+//! Kronecker factors of the curvature, layer by layer, and the basis in which they are diagonal.
+//!
+//! A layer's block of the Fisher matrix, `E[vec(delta a^T) vec(delta a^T)^T]`, is near `A (x) S`
+//! with the second moments `A` of extended inputs and `S` of output gradients. Both together have
+//! the eigenvectors `Q_A (x) Q_S`, so that in gradients turned by `Q_A` and `Q_S` the curvature is
+//! diagonal: products of eigenvalues, or second moments of the turned gradients themselves.
+//!
+//! Inputs are summed over positions and output gradients averaged, so that the product has the
+//! scale of an example. Blocks are dense layers with a weight of their own; other parameters are
+//! left out, as by the libraries of this field.
+
+use attribench_core::{Captures, Examples, Layout, MethodError, ModelAt, Real, math};
+use ndarray::{Array1, Array2, ArrayView2, Axis, s};
+use rand_chacha::ChaCha8Rng;
+
+use crate::{
+    curvature::{Damping, Fisher, for_each_pseudo_gradient},
+    eigen::symmetric,
+    pair,
+    turn::{Sides, Turn, extended_inputs, two_sided_layers},
+};
+
+/// A basis of every layer and the factors' eigenvalues in it.
+pub(crate) struct Eigenbasis<T> {
+    /// Turns gradients to the basis.
+    pub(crate) turn: Turn<T>,
+    /// The same maps in `f64`.
+    wide: Vec<Sides<f64>>,
+    /// Eigenvalues of `S`, then of `A`, of every layer.
+    pub(crate) eigenvalues: Vec<(Vec<f64>, Vec<f64>)>,
+}
+
+impl<T: Real> Eigenbasis<T> {
+    /// One pass over the data.
+    pub(crate) fn fit(
+        model: ModelAt<'_, T>,
+        train: &Examples<T>,
+        fisher: Fisher,
+        numbers: &mut ChaCha8Rng,
+    ) -> Result<Self, MethodError> {
+        Self::fit_mean(&[model], train, fisher, numbers)
+    }
+
+    /// The same for the mean over several parameters of a model, at least one; a pass over the data
+    /// each.
+    pub(crate) fn fit_mean(
+        models: &[ModelAt<'_, T>],
+        train: &Examples<T>,
+        fisher: Fisher,
+        numbers: &mut ChaCha8Rng,
+    ) -> Result<Self, MethodError> {
+        let layout = models[0].layout();
+        let mut factors = Factors::zeros(layout)?;
+        for &model in models {
+            for_each_pseudo_gradient(model, train, fisher, numbers, |draws| factors.add(draws));
+        }
+        factors.eigenbasis(layout, models.len() * train.len())
+    }
+
+    /// Mean squares of the turned pseudo-gradients, flat; another pass over the data.
+    pub(crate) fn second_moments(
+        &self,
+        model: ModelAt<'_, T>,
+        train: &Examples<T>,
+        fisher: Fisher,
+        numbers: &mut ChaCha8Rng,
+    ) -> Vec<f64> {
+        let mut sums = vec![0.0; self.turn.layout.parameters()];
+        for_each_pseudo_gradient(model, train, fisher, numbers, |draws| {
+            for g in draws {
+                add_squares(&self.turn.apply(g.clone()), &self.turn.layout, &mut sums);
+            }
+        });
+        sums.iter().map(|sum| sum / train.len() as f64).collect()
+    }
+
+    /// `combine(eigenvalue of S, eigenvalue of A, layer)` of every turned parameter, flat.
+    pub(crate) fn products(&self, combine: impl Fn(f64, f64, usize) -> f64) -> Vec<f64> {
+        let mut flat = Vec::with_capacity(self.turn.layout.parameters());
+        for (layer, (outputs, inputs)) in self.eigenvalues.iter().enumerate() {
+            for &of_outputs in outputs {
+                flat.extend(inputs.iter().map(|&of_inputs| combine(of_outputs, of_inputs, layer)));
+            }
+        }
+        flat
+    }
+
+    /// Eigenvalues plus weight decay and damping, which is relative to their mean in a layer.
+    pub(crate) fn damped(
+        &self,
+        mut eigenvalues: Vec<f64>,
+        gamma: f64,
+        damping: Damping,
+    ) -> Vec<f64> {
+        for block in self.turn.layout.blocks() {
+            let values = &mut eigenvalues[block.range.clone()];
+            let mean = values.iter().sum::<f64>() / values.len() as f64;
+            let lambda = damping.relative_to(mean);
+            values.iter_mut().for_each(|value| *value += gamma + lambda);
+        }
+        eigenvalues
+    }
+
+    /// Multiplies flat vectors of the model's parameters by `factors` in the basis, `(k, p) -> (k,
+    /// p)`; parameters outside of all blocks are multiplied by `other`.
+    pub(crate) fn multiply(
+        &self,
+        layout: &Layout,
+        mut x: Array2<f64>,
+        factors: &[f64],
+        other: impl Fn(usize) -> f64,
+    ) -> Array2<f64> {
+        let mut covered = vec![false; layout.parameters()];
+        for (side, block) in self.wide.iter().zip(self.turn.layout.blocks()) {
+            let layer = &layout.layers()[side.layer];
+            let (inputs, outputs) = (layer.inputs, layer.outputs);
+            let extended = side.inputs.nrows();
+            covered[layer.range()].fill(true);
+            let factors =
+                ArrayView2::from_shape((outputs, extended), &factors[block.range.clone()])
+                    .expect("one number for each turned parameter");
+            for mut row in x.outer_iter_mut() {
+                let mut v = Array2::zeros((outputs, extended));
+                let weight = row.slice(s![layer.weight_offset..layer.bias_offset]);
+                v.slice_mut(s![.., ..inputs]).assign(
+                    &weight.to_shape((outputs, inputs)).expect("a weight is outputs by inputs"),
+                );
+                if layer.has_bias() {
+                    v.column_mut(inputs).assign(&row.slice(s![layer.biases()]));
+                }
+                // (out, out) x (out, in) x (in, in) -> (out, in)
+                let turned = math::matmul(side.outputs.t(), v.view());
+                let turned = math::matmul(turned.view(), side.inputs.view()) * factors;
+                let back = math::matmul(side.outputs.view(), turned.view());
+                let back = math::matmul(back.view(), side.inputs.t());
+                let weight = back.slice(s![.., ..inputs]).iter().copied().collect::<Array1<f64>>();
+                row.slice_mut(s![layer.weight_offset..layer.bias_offset]).assign(&weight);
+                if layer.has_bias() {
+                    row.slice_mut(s![layer.biases()]).assign(&back.column(inputs));
+                }
+            }
+        }
+        for (j, mut column) in x.axis_iter_mut(Axis(1)).enumerate() {
+            if !covered[j] {
+                column *= other(j);
+            }
+        }
+        x
+    }
+}
+
+/// Sums of the second moments of both sides of every layer.
+struct Factors {
+    layers: Vec<(usize, Array2<f64>, Array2<f64>)>,
+}
+
+impl Factors {
+    fn zeros(layout: &Layout) -> Result<Self, MethodError> {
+        let zeros = |layer: usize| {
+            let (inputs, outputs) =
+                (extended_inputs(&layout.layers()[layer]), layout.layers()[layer].outputs);
+            (layer, Array2::zeros((inputs, inputs)), Array2::zeros((outputs, outputs)))
+        };
+        let layers: Vec<_> = two_sided_layers(layout).into_iter().map(zeros).collect();
+        if layers.is_empty() {
+            return Err(MethodError::Unsuitable(
+                "the model has no dense layer with a weight of its own\nhint: use influence-cg"
+                    .to_owned(),
+            ));
+        }
+        Ok(Self { layers })
+    }
+
+    /// Adds pseudo-gradients; inputs are the same in all of them and count once.
+    fn add<T: Real>(&mut self, draws: &[Captures<T>]) {
+        for (layer, inputs, outputs) in &mut self.layers {
+            for draw in draws {
+                let delta = &draw.layers[*layer].output_gradients;
+                // (out, n s) x (n s, out) -> (out, out)
+                *outputs += &math::matmul(delta.t(), delta.view()).mapv(Real::to_f64);
+            }
+            let a = draws[0].layers[*layer].inputs.values().expect("inputs are numbers");
+            let width = a.ncols();
+            // (in, n s) x (n s, in) -> (in, in)
+            let mut weights = inputs.slice_mut(s![..width, ..width]);
+            weights += &math::matmul(a.t(), a).mapv(Real::to_f64);
+            if width < inputs.nrows() {
+                let sums = a.mapv(Real::to_f64).sum_axis(Axis(0));
+                let mut row = inputs.slice_mut(s![width, ..width]);
+                row += &sums;
+                let mut column = inputs.slice_mut(s![..width, width]);
+                column += &sums;
+                inputs[(width, width)] += a.nrows() as f64;
+            }
+        }
+    }
+
+    fn eigenbasis<T: Real>(
+        self,
+        layout: &Layout,
+        examples: usize,
+    ) -> Result<Eigenbasis<T>, MethodError> {
+        let (mut wide, mut eigenvalues) = (Vec::new(), Vec::new());
+        for (layer, inputs, outputs) in self.layers {
+            let positions = layout.layers()[layer].positions;
+            let inputs = symmetric(&(inputs / examples as f64))?;
+            let outputs = symmetric(&(outputs / (examples * positions) as f64))?;
+            // Second moments: what is below zero is rounding.
+            let kept = |values: Vec<f64>| values.into_iter().map(|value| value.max(0.0)).collect();
+            eigenvalues.push((kept(outputs.values), kept(inputs.values)));
+            wide.push(Sides { layer, inputs: inputs.vectors, outputs: outputs.vectors });
+        }
+        let narrow = |side: &Sides<f64>| Sides {
+            layer: side.layer,
+            inputs: side.inputs.mapv(T::from_f64),
+            outputs: side.outputs.mapv(T::from_f64),
+        };
+        let turn = Turn::new(wide.iter().map(narrow).collect(), layout);
+        Ok(Eigenbasis { turn, wide, eigenvalues })
+    }
+}
+
+/// Adds the squares of all gradients to `sums`, flat.
+fn add_squares<T: Real>(g: &Captures<T>, layout: &Layout, sums: &mut [f64]) {
+    for block in layout.blocks() {
+        let sums = &mut sums[block.range.clone()];
+        let capture = &g.layers[block.layers[0]];
+        if capture.positions == 1 {
+            // The square of an outer product is the outer product of the squares.
+            let square = |value: T| value.to_f64() * value.to_f64();
+            let a = capture.inputs.values().expect("inputs are numbers").mapv(square);
+            let delta = capture.output_gradients.mapv(square);
+            // (out, n) x (n, in) -> (out, in)
+            let products = math::matmul(delta.t(), a.view());
+            sums.iter_mut().zip(&products).for_each(|(sum, product)| *sum += product);
+        } else {
+            pair::for_each_chunk(g, layout, block, |_, gradients| {
+                for row in gradients.outer_iter() {
+                    for (sum, value) in sums.iter_mut().zip(row) {
+                        *sum += value.to_f64() * value.to_f64();
+                    }
+                }
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use attribench_core::{Captures, Inputs, Layer, LayerCapture, Layout};
+    use ndarray::array;
+
+    use super::{Factors, add_squares};
+
+    #[test]
+    fn factors_and_corrected_eigenvalues_by_hand() {
+        // Inputs (1, 0) and (0, 2), output gradients 1 and 3: A = diag(0.5, 2), S = 5, K-FAC's
+        // eigenvalues 2.5 and 10, and the mean squares of the gradients (1, 0) and (0, 6) are
+        // (0.5, 18). The largest eigenvalue stands first.
+        let mut layout = Layout::default();
+        layout.push(Layer::dense_without_bias("only", 2, 1));
+        let capture = LayerCapture {
+            positions: 1,
+            inputs: Inputs::Values(array![[1.0, 0.0], [0.0, 2.0]]),
+            output_gradients: array![[1.0], [3.0]],
+        };
+        let g = Captures { layers: vec![capture] };
+        let mut factors = Factors::zeros(&layout).unwrap();
+        factors.add(std::slice::from_ref(&g));
+        let basis = factors.eigenbasis::<f64>(&layout, 2).unwrap();
+        assert_eq!(basis.products(|s, a, _| s * a), [10.0, 2.5]);
+        let mut sums = vec![0.0; 2];
+        add_squares(&basis.turn.apply(g), &basis.turn.layout, &mut sums);
+        assert_eq!(sums, [36.0, 1.0]);
+        // lambda = 0.1 mean(18, 0.5) = 0.925 solves b = (1, 1): 1 / 1.425 and 1 / 18.925; with
+        // K-FAC's eigenvalues 1 / 3.425 and 1 / 10.925.
+        let b = array![[1.0, 1.0]];
+        let solve = |damped: [f64; 2]| {
+            let inverses = damped.map(|value| 1.0 / value);
+            basis.multiply(&layout, b.clone(), &inverses, |_| 1.0)
+        };
+        let (corrected, products) = (solve([18.925, 1.425]), solve([10.925, 3.425]));
+        for (found, expected) in corrected.iter().chain(&products).zip([
+            0.701_754_385_965,
+            0.052_840_158_520,
+            0.291_970_802_920,
+            0.091_533_180_778,
+        ]) {
+            assert!((found - expected).abs() < 1e-12, "{found} and {expected}");
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Linear maps of the two sides of layers' gradients.
+//!
+//! A dense layer's gradient is a sum of outer products `delta_s a_s^T`. Maps of inputs and output
+//! gradients, `a -> L^T (a, 1)` and `delta -> R^T delta`, map the gradient to `R^T dW L` without
+//! forming it, and the result is the gradient of a dense layer without bias. So whatever works on
+//! captures works on mapped ones: rotations to an eigenbasis, random projections, masks.
+
+use attribench_core::{Captures, Inputs, Layer, LayerCapture, LayerKind, Layout, Real, math};
+use ndarray::{Array2, s};
+
+/// The maps of one layer.
+#[derive(Clone, Debug)]
+pub(crate) struct Sides<T> {
+    /// Index of the layer in the model's layout.
+    pub(crate) layer: usize,
+    /// `L`, `(inputs and 1 for a bias, k)`.
+    pub(crate) inputs: Array2<T>,
+    /// `R`, `(outputs, k)`.
+    pub(crate) outputs: Array2<T>,
+}
+
+/// Maps of some layers of a model; the others are left out.
+#[derive(Clone, Debug)]
+pub(crate) struct Turn<T> {
+    /// Nothing where captures stay what they are.
+    sides: Option<Vec<Sides<T>>>,
+    /// The order of the mapped gradients in a flat vector.
+    pub(crate) layout: Layout,
+}
+
+impl<T: Real> Turn<T> {
+    /// Leaves captures as they are.
+    pub(crate) fn none(layout: &Layout) -> Self {
+        Self { sides: None, layout: layout.clone() }
+    }
+
+    /// Maps the layers named, in order.
+    pub(crate) fn new(sides: Vec<Sides<T>>, layout: &Layout) -> Self {
+        let mut turned = Layout::default();
+        for side in &sides {
+            let layer = &layout.layers()[side.layer];
+            let (inputs, outputs) = (side.inputs.ncols(), side.outputs.ncols());
+            let image = Layer::dense_without_bias(layer.name.clone(), inputs, outputs);
+            turned.push(image.at_positions(layer.positions));
+        }
+        Self { sides: Some(sides), layout: turned }
+    }
+
+    /// Captures of the mapped gradients, in the order of [`Self::layout`].
+    pub(crate) fn apply(&self, g: Captures<T>) -> Captures<T> {
+        let Some(sides) = &self.sides else { return g };
+        let turned = |side: &Sides<T>| {
+            let capture = &g.layers[side.layer];
+            let width = match &capture.inputs {
+                Inputs::Values(values) => values.ncols(),
+                Inputs::Tokens(_) => unreachable!("layers that read tokens are not mapped"),
+            };
+            // (n s, in) x (in, k) -> (n s, k)
+            let mut inputs = capture.inputs.times(side.inputs.slice(s![..width, ..]));
+            for bias in side.inputs.slice(s![width.., ..]).outer_iter() {
+                inputs += &bias;
+            }
+            // (n s, out) x (out, k) -> (n s, k)
+            let output_gradients =
+                math::matmul(capture.output_gradients.view(), side.outputs.view());
+            let inputs = Inputs::Values(inputs);
+            LayerCapture { positions: capture.positions, inputs, output_gradients }
+        };
+        Captures { layers: sides.iter().map(turned).collect() }
+    }
+}
+
+/// Layers with two sides to map: dense, with inputs that are numbers, and with a weight of their
+/// own.
+pub(crate) fn two_sided_layers(layout: &Layout) -> Vec<usize> {
+    let dense = |&layer: &usize| {
+        let layer = &layout.layers()[layer];
+        layer.kind != LayerKind::Lookup && layer.inputs > 0
+    };
+    let single = layout.blocks().iter().filter_map(|block| match block.layers[..] {
+        [layer] => Some(layer),
+        _ => None,
+    });
+    single.filter(dense).collect()
+}
+
+/// Width of a layer's input with the 1 that its bias multiplies.
+pub(crate) fn extended_inputs(layer: &Layer) -> usize {
+    layer.inputs + usize::from(layer.has_bias())
+}
+
+#[cfg(test)]
+mod tests {
+    use attribench_core::{Captures, Inputs, Layer, LayerCapture, Layout};
+    use ndarray::{Array2, array};
+
+    use super::{Sides, Turn, two_sided_layers};
+    use crate::pair;
+
+    #[test]
+    fn a_mapped_gradient_is_the_gradient_mapped() {
+        // One example at two positions, a layer 2 -> 2 with bias: dW = sum_s delta_s (a_s, 1)^T
+        // = (1, 2)^T (3, 4, 1) + (0, 1)^T (1, 0, 1) = (3 4 1; 7 8 3).
+        let mut layout = Layout::default();
+        layout.push(Layer::vector("shift", 2));
+        layout.push(Layer::dense("mix", 2, 2).at_positions(2));
+        assert_eq!(two_sided_layers(&layout), [1]);
+        let shift = LayerCapture {
+            positions: 1,
+            inputs: Inputs::Values(Array2::zeros((1, 0))),
+            output_gradients: array![[5.0, 5.0]],
+        };
+        let mix = LayerCapture {
+            positions: 2,
+            inputs: Inputs::Values(array![[3.0, 4.0], [1.0, 0.0]]),
+            output_gradients: array![[1.0, 2.0], [0.0, 1.0]],
+        };
+        let g = Captures { layers: vec![shift, mix] };
+        let inputs = array![[1.0, 0.0], [0.0, 1.0], [2.0, -1.0]];
+        let outputs = array![[1.0], [-1.0]];
+        let turn = Turn::new(vec![Sides { layer: 1, inputs, outputs }], &layout);
+        // R^T dW = (-4 -4 -2); times L: -4 - 4, -4 + 2.
+        let turned = turn.apply(g);
+        assert_eq!(pair::gradients(&turned, &turn.layout), array![[-8.0, -2.0]]);
+    }
+}
