@@ -9,6 +9,7 @@
 
 mod answers;
 mod costs;
+pub mod economics;
 mod error;
 mod facts;
 mod figures;

@@ -1,8 +1,10 @@
 //! Figures: each a file here, each drawn to SVG and PNG from the same shapes.
 
 mod axis;
+mod charts;
 mod cost;
 mod drawing;
+pub(crate) mod economics;
 mod effects;
 mod forest;
 mod mispaid;
