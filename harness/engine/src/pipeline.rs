@@ -3,13 +3,15 @@
 use std::time::Instant;
 
 use attribench_core::{
-    Examples, Failure, FitReal, Queries, Real, Record, RunError, Timing, Trial, stream,
+    AccessLevel, Examples, Failure, FitReal, Queries, Real, Record, RunError, Timing, Trial,
+    stream,
 };
-use ndarray::Array2;
+use ndarray::{Array2, s};
 use rand::Rng;
 use thiserror::Error;
 
 use crate::{
+    closed_loop::{self, ClosedLoopError},
     files::{
         parameters::{Tensor, export},
         truths::TruthFile,
@@ -40,6 +42,9 @@ pub enum PipelineError {
     /// The record of the run could not be kept.
     #[error(transparent)]
     Record(#[from] RunError),
+    /// An attack could not be played.
+    #[error(transparent)]
+    ClosedLoop(#[from] ClosedLoopError),
     /// The training diverged.
     #[error("training diverged: the final parameters are not finite\nhint: lower `learning-rate`")]
     Diverged,
@@ -167,6 +172,10 @@ fn run_in<'a, T: FitReal>(
     };
     let mut record = measure(&measurement, progress)?;
     record.failures = attribution.failures;
+    if let Some(asked) = &spec.closed_loop {
+        record.rows.extend(closed_loop::rows(plan, &asked.value, registries, store, progress)?);
+        clock.lap("closed loop");
+    }
     record.trials = attribution.trials;
     clock.last = Instant::now();
     Ok(Outcome {
@@ -182,6 +191,71 @@ fn run_in<'a, T: FitReal>(
         },
         parameters: export(model.layout(), &last_parameters(&run)),
         trained_now: retrainer.done.into_inner(),
+    })
+}
+
+/// Scores of contributors for the queries, `(contributors, queries)` each.
+pub(crate) struct ContributorScores {
+    /// Effects of leaving each contributor out, over all seeds of the truth.
+    pub exact: Array2<f64>,
+    /// Label, level of access and scores of each method that gave any.
+    pub methods: Vec<(String, AccessLevel, Array2<f64>)>,
+}
+
+/// Trains, retrains and attributes, and stops before anything is measured.
+pub(crate) fn contributor_scores(
+    plan: &Plan,
+    store: &Store,
+    progress: &dyn Progress,
+) -> Result<ContributorScores, PipelineError> {
+    match plan.spec.precision {
+        Precision::F32 => contributor_scores_in::<f32>(plan, store, progress),
+        Precision::F64 => contributor_scores_in::<f64>(plan, store, progress),
+    }
+}
+
+fn contributor_scores_in<T: FitReal>(
+    plan: &Plan,
+    store: &Store,
+    progress: &dyn Progress,
+) -> Result<ContributorScores, PipelineError> {
+    let spec = &plan.spec;
+    let model = T::model(plan.model.as_ref());
+    let train = Examples::<T>::from_dataset(&plan.train);
+    let queries = Queries { examples: plan.all_queries::<T>(), utility: spec.utility };
+    let recipe_key = plan.recipe_key();
+    let trainer = Trainer::new(model, &train, &spec.training.value, spec.seed);
+    let states = train_states(&trainer);
+    let last = states.last().expect("the end is kept");
+    if last.parameters.iter().any(|value| !value.to_f64().is_finite()) {
+        return Err(PipelineError::Diverged);
+    }
+    let run = TrainedRun::new(trainer, states, spec.checkpoints);
+    let retrainer = Retrainer {
+        model,
+        train: &train,
+        training: &spec.training.value,
+        queries: &queries,
+        key: recipe_key.clone(),
+        store,
+        done: Default::default(),
+    };
+    let truths = &spec.truths.value;
+    let measured = truths::measure(truths, &plan.train, spec.seed, &retrainer, progress)?;
+    let run_key = Key::of("run", &(spec.seed, spec.checkpoints), &[&recipe_key]);
+    let found = attribute(plan, &run, &queries, &measured, &run_key, store, progress)?;
+    let columns = s![.., ..plan.queries.len()];
+    let left_out = measured.removals.iter().find(|truth| truth.id == "leave-contributor-out");
+    let left_out = left_out.expect("the plan has checked that this truth is measured");
+    let (owners, count) = (plan.train.owners(), plan.train.contributors().len());
+    let by_contributor = |attributed: &Attributed<'_>| {
+        let sums = attributed.scored.scores.by_contributor(owners, count);
+        let level = attributed.planned.method().level();
+        (attributed.planned.label.clone(), level, sums.slice(columns).to_owned())
+    };
+    Ok(ContributorScores {
+        exact: left_out.mean_effects().slice(columns).to_owned(),
+        methods: found.methods.iter().map(by_contributor).collect(),
     })
 }
 

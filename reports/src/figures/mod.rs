@@ -2,6 +2,7 @@
 
 mod axis;
 mod charts;
+mod closed_loop;
 mod cost;
 mod drawing;
 pub(crate) mod economics;
@@ -107,6 +108,7 @@ pub fn draw_figures(record: &Record, run: &RunFacts, timings: &[Timing]) -> Vec<
     figures.extend(effects::figures(record));
     figures.extend(payouts::figures(record));
     figures.push(mispaid::figure(record));
+    figures.extend(closed_loop::figure(record));
     figures
 }
 
