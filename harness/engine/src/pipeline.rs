@@ -3,8 +3,7 @@
 use std::time::Instant;
 
 use attribench_core::{
-    AccessLevel, Examples, Failure, FitReal, Queries, Real, Record, RunError, Timing, Trial,
-    stream,
+    AccessLevel, Examples, Failure, FitReal, Queries, Real, Record, RunError, Timing, Trial, stream,
 };
 use ndarray::{Array2, s};
 use rand::Rng;
