@@ -173,6 +173,9 @@ fn run_in<'a, T: FitReal>(
     record.failures = attribution.failures;
     if let Some(asked) = &spec.closed_loop {
         record.rows.extend(closed_loop::rows(plan, &asked.value, registries, store, progress)?);
+        // Conditions may bear on these rows as well.
+        let rows = &record.rows;
+        record.verdicts = plan.conditions.iter().map(|asked| asked.check(rows)).collect();
         clock.lap("closed loop");
     }
     record.trials = attribution.trials;

@@ -79,14 +79,15 @@ pub fn axioms(name: &str, parameters: &Parameters, seed: u64) -> Result<Axioms, 
     Ok(worst)
 }
 
-/// Scores between -1 and 2, the first two contributors alike and the third without any.
+/// Scores between -1 and 2, the first two contributors alike and never negative, so that every query
+/// has a claimant and no pot waits for the next; the third without any.
 fn scores(streams: &Streams, game: u64) -> Vec<Vec<f64>> {
     let draw = |person: usize, query: usize| {
         3.0 * streams.uniform(Purpose::Design, game, 9, (person * QUERIES + query) as u64) - 1.0
     };
     (0..PEOPLE)
         .map(|person| match person {
-            1 => (0..QUERIES).map(|query| draw(0, query)).collect(),
+            0 | 1 => (0..QUERIES).map(|query| draw(0, query).abs()).collect(),
             2 => vec![0.0; QUERIES],
             person => (0..QUERIES).map(|query| draw(person, query)).collect(),
         })
