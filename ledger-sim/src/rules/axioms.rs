@@ -79,8 +79,8 @@ pub fn axioms(name: &str, parameters: &Parameters, seed: u64) -> Result<Axioms, 
     Ok(worst)
 }
 
-/// Scores between -1 and 2, the first two contributors alike and never negative, so that every query
-/// has a claimant and no pot waits for the next; the third without any.
+/// Scores between -1 and 2, the first two contributors alike and never negative, so that every
+/// query has a claimant and no pot waits for the next; the third without any.
 fn scores(streams: &Streams, game: u64) -> Vec<Vec<f64>> {
     let draw = |person: usize, query: usize| {
         3.0 * streams.uniform(Purpose::Design, game, 9, (person * QUERIES + query) as u64) - 1.0
