@@ -5,6 +5,10 @@ set positional-arguments
 experiment name="retrofit-gap" *options:
     cargo run --release --locked --package attribench-cli -- run "$@"
 
+# Run a scenario of payout economics: `just economics`, `just economics openledger-like --replicas 8`.
+economics scenario="sybil-under-noise" *options:
+    cargo run --release --locked --package attribench-cli -- simulate "$@"
+
 # All quick tests.
 test:
     cargo test --release --locked --workspace

@@ -17,22 +17,29 @@ const SOURCES: [&str; 6] = [
     "../../Cargo.lock",
 ];
 
+/// Code that decides what a simulated replica is.
+const MONEY: [&str; 2] = ["../../ledger-sim/src", "../../ledger-sim/data"];
+
 fn main() -> io::Result<()> {
+    println!("cargo:rustc-env=ATTRIBENCH_CODE={}", hash_of(&SOURCES)?);
+    println!("cargo:rustc-env=ATTRIBENCH_MONEY_CODE={}", hash_of(&MONEY)?);
+    let lockfile = Sha256::digest(fs::read("../../Cargo.lock")?);
+    let digits: String = lockfile.iter().map(|byte| format!("{byte:02x}")).collect();
+    println!("cargo:rustc-env=ATTRIBENCH_LOCKFILE={digits}");
+    println!("cargo:rustc-env=ATTRIBENCH_COMPILER={}", compiler()?);
+    Ok(())
+}
+
+fn hash_of(sources: &[&str]) -> io::Result<String> {
     let mut hash = Sha256::new();
-    for source in SOURCES {
+    for source in sources {
         println!("cargo:rerun-if-changed={source}");
         for file in files(Path::new(source))? {
             hash.update(file.to_string_lossy().as_bytes());
             hash.update(fs::read(&file)?);
         }
     }
-    let digits: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    println!("cargo:rustc-env=ATTRIBENCH_CODE={digits}");
-    let lockfile = Sha256::digest(fs::read("../../Cargo.lock")?);
-    let digits: String = lockfile.iter().map(|byte| format!("{byte:02x}")).collect();
-    println!("cargo:rustc-env=ATTRIBENCH_LOCKFILE={digits}");
-    println!("cargo:rustc-env=ATTRIBENCH_COMPILER={}", compiler()?);
-    Ok(())
+    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// What the compiler calls itself.

@@ -218,7 +218,7 @@ impl Apportioner {
 /// With `k = floor(2^64 P / W)` the quotient `floor(w k / 2^64)` is exact or one too small; the
 /// remainder `P w - a W` modulo 2^64 tells which, because its true value is below `2 W < 2^64`.
 #[derive(Clone, Copy, Debug)]
-struct FastFloor {
+pub(crate) struct FastFloor {
     pot: u64,
     total: u64,
     high: u64,
@@ -226,9 +226,15 @@ struct FastFloor {
 }
 
 impl FastFloor {
-    fn new(pot: u64, total: u64) -> Self {
+    pub(crate) fn new(pot: u64, total: u64) -> Self {
         let scaled = (u128::from(pot) << 64) / u128::from(total);
         Self { pot, total, high: (scaled >> 64) as u64, low: scaled as u64 }
+    }
+
+    /// The quotient alone; the weight is at most the total, which is below 2^63.
+    #[inline]
+    pub(crate) fn quotient(&self, weight: u64) -> u64 {
+        self.divide(weight).0
     }
 
     #[inline]

@@ -145,6 +145,11 @@ fn an_equal_split_pays_names_and_a_score_does_not() {
         run(&[("settlement.rule", rule), ("agents", agents), ("estimator.noise", "0")]).metrics["attack-gain-relative"]
     };
     // 12 others and m own names take m/(12 + m) of an equal split: 9/21 against 1/13.
+    // Of 4 useful people of 12 and one agent, an equal split among 12 + 9 names pays the useful
+    // 4/21 instead of 4/5 and the agent 9/21 instead of 1/5: the distance is 4/5 - 4/21.
+    let equal = run(&[("settlement.rule", "\"equal\""), ("agents", agents)]);
+    let expected = 4.0 / 5.0 - 4.0 / 21.0;
+    assert!((equal.metrics["distance-from-worth"] - expected).abs() < 1e-6);
     assert!((gain("\"equal\"") - (9.0 / 21.0 * 13.0 - 1.0)).abs() < 1e-6);
     assert!(gain("\"net-then-clip\"").abs() < 1e-6);
 }

@@ -1,8 +1,8 @@
 //! Which curvature is inverted, and how far it is moved away from singularity.
 
 use attribench_core::{
-    Captures, Curvature, Examples, Labels, ModelAt, Quantity, ReadsWeights, Real, TokenTargets, View,
-    stream,
+    Captures, Curvature, Examples, Labels, ModelAt, Quantity, ReadsWeights, Real, TokenTargets,
+    View, stream,
 };
 use ndarray::{Array2, ArrayView1, ArrayView2, s};
 use rand::RngExt;

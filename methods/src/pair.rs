@@ -129,7 +129,7 @@ pub(crate) fn for_each_chunk<T: Real>(
     block: &Block,
     read: impl FnMut(usize, ArrayView2<'_, T>),
 ) {
-    Uses::of(g, layout, block).for_each_chunk(read);
+    Uses::of(&g.layers, layout, block).for_each_chunk(read);
 }
 
 /// Squared norm of every gradient, `n`.

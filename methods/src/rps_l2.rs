@@ -95,6 +95,7 @@ impl Method for RpsL2 {
         let outputs = match view.train().labels() {
             Labels::Classes(_) => view.outputs(view.train()).ncols(),
             Labels::Values(_) => 1,
+            Labels::Tokens(_) => return Err(needs_one_label()),
         };
         let layer = Layer { phi: &phi, labels: view.train().labels(), penalty: self.penalty };
         let theta = layer.fitted(outputs)?;
@@ -102,6 +103,12 @@ impl Method for RpsL2 {
         let alpha = derivatives / (-self.penalty * phi.nrows() as f64);
         Ok(Box::new(Fitted { view, phi, alpha }))
     }
+}
+
+fn needs_one_label() -> MethodError {
+    let reason = "the last layer is refitted to one label an example, and texts have one a token\n\
+                  hint: use `ek-fac` or `representation-similarity`";
+    MethodError::Unsuitable(reason.into())
 }
 
 /// Activations that enter the last layer and the constant 1, `(n, h + 1)`.
@@ -131,6 +138,7 @@ impl<T: Real> Layer<'_, T> {
                 }
                 (outputs, None)
             }
+            Labels::Tokens(_) => unreachable!("texts were refused when the layer was set up"),
             Labels::Classes(labels) => {
                 for mut row in outputs.outer_iter_mut() {
                     let p = probabilities(row.view());
@@ -245,6 +253,7 @@ impl<T: Real> Scorer<T> for Fitted<'_, T> {
             let class = match queries.examples.labels() {
                 Labels::Classes(labels) => labels[q] as usize,
                 Labels::Values(_) => 0,
+                Labels::Tokens(_) => return Err(needs_one_label()),
             };
             column *= &self.alpha.column(class);
         }

@@ -107,7 +107,7 @@ impl Trak {
         gamma: f64,
         sketch: &Sketch,
     ) -> Result<Array2<f64>, MethodError> {
-        let of_outputs = output_features(model, train, sketch);
+        let of_outputs = output_features(model, train, sketch)?;
         let mut weighted = of_outputs.features.clone();
         for (mut row, curvature) in weighted.outer_iter_mut().zip(&of_outputs.curvatures) {
             row *= curvature.sqrt();
@@ -146,7 +146,7 @@ pub(crate) fn output_features<T: Real>(
     model: ModelAt<'_, T>,
     train: &Examples<T>,
     sketch: &Sketch,
-) -> OutputFeatures {
+) -> Result<OutputFeatures, MethodError> {
     let layout = model.layout();
     let mut features = Array2::zeros((train.len(), sketch.size()));
     let (mut curvatures, mut pulls) = (Vec::new(), Vec::new());
@@ -173,10 +173,15 @@ pub(crate) fn output_features<T: Real>(
                 let block = Examples::new(block.features().to_owned(), Labels::Values(above));
                 model.captures(&block, Quantity::Loss)
             }
+            Labels::Tokens(_) => {
+                let reason = "texts have a margin a token, and this method needs one an example\n\
+                              hint: use `lo-gra` or `ek-fac`";
+                return Err(MethodError::Unsuitable(reason.into()));
+            }
         };
         features.slice_mut(s![start..start + g.len(), ..]).assign(&sketch.of(&g, layout));
     }
-    OutputFeatures { features, curvatures, pulls }
+    Ok(OutputFeatures { features, curvatures, pulls })
 }
 
 /// Probability of all classes but one, without the loss of digits of `1 - p`.

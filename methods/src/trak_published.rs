@@ -87,7 +87,7 @@ impl Method for TrakPublished {
         let (model, train) = (view.model(), view.train());
         let p = model.layout().parameters();
         let sketch = Sketch::draw(p, p, self.size, &mut context.stream("sketch"));
-        let of_outputs = output_features(model, train, &sketch);
+        let of_outputs = output_features(model, train, &sketch)?;
         let factor = damped_gram(of_outputs.features.view(), 0.0, self.damping)?;
         let mut left = solved_rows(&factor, of_outputs.features);
         for (mut row, pull) in left.outer_iter_mut().zip(&of_outputs.pulls) {

@@ -10,6 +10,7 @@
 mod answers;
 mod columns;
 mod costs;
+pub mod economics;
 mod error;
 mod facts;
 mod figures;

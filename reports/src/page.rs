@@ -15,7 +15,7 @@ use crate::{Fact, Notice, ReportError, RunFacts, answers, write_facts};
 /// Name of the page in the folder of a run.
 pub const PAGE_FILE: &str = "report.html";
 /// Folder of the figures within the folder of a run.
-const FIGURES_FOLDER: &str = "figures";
+pub(crate) const FIGURES_FOLDER: &str = "figures";
 
 const STYLE: &str = include_str!("../assets/page.css");
 const SCRIPT: &str = include_str!("../assets/page.js");
@@ -86,15 +86,19 @@ fn page(
         notices(&run.notices),
         reproduce(run),
     ];
-    Ok(format!(
+    Ok(document(&title, &sections.concat()))
+}
+
+/// A whole page of a title and a body that are HTML already.
+pub(crate) fn document(title: &str, body: &str) -> String {
+    format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta name=\"color-scheme\" content=\"light dark\">\n\
          <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n\
-         <header><p class=\"kind\">attribench report</p><h1>{title}</h1></header>\n{}</main>\n\
-         <script>\n{SCRIPT}</script>\n</body>\n</html>\n",
-        sections.concat()
-    ))
+         <header><p class=\"kind\">attribench report</p><h1>{title}</h1></header>\n{body}</main>\n\
+         <script>\n{SCRIPT}</script>\n</body>\n</html>\n"
+    )
 }
 
 /// A section, or nothing where it would be empty.
@@ -191,7 +195,7 @@ fn trials(record: &Record) -> String {
     section("trials", "Settings tried", &body)
 }
 
-fn figure_section(figure: &Figure) -> Result<String, ReportError> {
+pub(crate) fn figure_section(figure: &Figure) -> Result<String, ReportError> {
     let title = escape(figure.title());
     if let Some(reason) = figure.missing() {
         return Ok(format!("<p class=\"missing\"><b>{title}.</b> {}</p>\n", escape(reason)));

@@ -187,7 +187,7 @@ pub(crate) fn write_parquet(
     write_file(path, &bytes)
 }
 
-fn write_csv(frame: PolarsResult<DataFrame>, path: &Path) -> Result<(), ReportError> {
+pub(crate) fn write_csv(frame: PolarsResult<DataFrame>, path: &Path) -> Result<(), ReportError> {
     let mut bytes = Vec::new();
     frame
         .and_then(|mut frame| CsvWriter::new(&mut bytes).finish(&mut frame))

@@ -5,6 +5,8 @@ mod facts;
 mod overrides;
 mod progress;
 mod provenance;
+mod scenario;
+mod study;
 mod treasury;
 
 use std::process::ExitCode;
@@ -39,6 +41,10 @@ enum Command {
     Score(commands::score::ScoreArguments),
     /// Make the report again from the rows of a finished run.
     Report(commands::report::ReportArguments),
+    /// Run a scenario of payout economics and write its report.
+    Simulate(commands::simulate::SimulateArguments),
+    /// Search a scenario's parameters for those that meet goals.
+    Tune(commands::tune::TuneArguments),
     /// Values of a game whose table of coalitions you bring.
     Value(commands::value::ValueArguments),
 }
@@ -70,6 +76,8 @@ fn main() -> ExitCode {
         Command::Evaluate(arguments) => commands::evaluate::evaluate(&arguments),
         Command::Score(arguments) => commands::score::score(&arguments),
         Command::Report(arguments) => commands::report::report(&arguments),
+        Command::Simulate(arguments) => commands::simulate::simulate(arguments),
+        Command::Tune(arguments) => commands::tune::tune(arguments),
         Command::Value(arguments) => commands::value::value(&arguments),
     };
     match ending {

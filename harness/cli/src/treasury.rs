@@ -4,7 +4,8 @@ use attribench_engine::treasury::{PayoutError, RuleInfo, Treasury};
 use ledger_sim::{
     metrics,
     money::Amount,
-    rules::{self, Parameters},
+    refusal::Refusal,
+    rules::{self, Parameters, Rule, Value},
     scores::ScoreView,
     stream::{StreamOptions, StreamOutcome, settle_stream},
 };
@@ -13,6 +14,24 @@ use ndarray::ArrayView2;
 /// Pays in audited double-entry books; the whole stream of queries is one settlement, so that rules
 /// that net scores have something to net.
 pub struct LedgerTreasury;
+
+/// The rule of a name, which may be followed by parameters: `power exponent=2`.
+fn built(text: &str) -> Result<Box<dyn Rule>, Refusal> {
+    let mut words = text.split_whitespace();
+    let name = words.next().unwrap_or_default();
+    let value = |text: &str| match (text.parse(), text.parse()) {
+        (Ok(integer), _) => Value::Integer(integer),
+        (_, Ok(number)) => Value::Number(number),
+        _ => Value::Text(text.to_owned()),
+    };
+    let parameters: Parameters = words
+        .map(|word| {
+            let (name, given) = word.split_once('=').unwrap_or((word, ""));
+            (name.to_owned(), value(given))
+        })
+        .collect();
+    rules::build(name, &parameters)
+}
 
 impl Treasury for LedgerTreasury {
     fn rules(&self) -> Vec<RuleInfo> {
@@ -63,9 +82,9 @@ pub fn settled(
     let values: Vec<f64> = scores.iter().copied().collect();
     let pay = || {
         let view = ScoreView::from_dense(contributors, queries, &values)?;
-        let rule = rules::build(rule, &Parameters::new())?;
+        let rule = built(rule)?;
         let options = StreamOptions::seeded(seed);
         settle_stream(&view, Amount::new(tokens), rule.as_ref(), &options)
     };
-    pay().map_err(|refusal: ledger_sim::refusal::Refusal| refusal.to_string())
+    pay().map_err(|refusal: Refusal| refusal.to_string())
 }

@@ -6,11 +6,12 @@ use attribench_core::{
     AccessLevel, ErasedMethod, Examples, Failure, FitReal, GameError, Queries, Real, Record,
     RunError, Scale, Timing, Trial, stream,
 };
-use ndarray::{Array2, ArrayView2};
+use ndarray::{Array2, ArrayView2, s};
 use rand::Rng;
 use thiserror::Error;
 
 use crate::{
+    closed_loop::{self, ClosedLoopError},
     files::{
         parameters::{Tensor, export},
         truths::TruthFile,
@@ -46,6 +47,9 @@ pub enum PipelineError {
     /// A value does not fit the game.
     #[error("the game over contributors: {0}")]
     Game(#[from] GameError),
+    /// An attack could not be played.
+    #[error(transparent)]
+    ClosedLoop(#[from] ClosedLoopError),
     /// The training diverged.
     #[error("training diverged: the final parameters are not finite\nhint: lower `learning-rate`")]
     Diverged,
@@ -190,6 +194,13 @@ fn run_in<'a, T: FitReal>(
     };
     let mut record = measure(&measurement, progress)?;
     record.failures = attribution.failures;
+    if let Some(asked) = &spec.closed_loop {
+        record.rows.extend(closed_loop::rows(plan, &asked.value, registries, store, progress)?);
+        // Conditions may bear on these rows as well.
+        let rows = &record.rows;
+        record.verdicts = plan.conditions.iter().map(|asked| asked.check(rows)).collect();
+        clock.lap("closed loop");
+    }
     record.trials = attribution.trials;
     clock.last = Instant::now();
     Ok(Outcome {
@@ -240,6 +251,74 @@ fn game_findings(
     };
     let data = (&plan.train, plan.queries.len(), spec.seed);
     work_out(planned, truth, data, &mispaid, progress).map(Some)
+}
+
+/// Scores of contributors for the queries, `(contributors, queries)` each.
+pub(crate) struct ContributorScores {
+    /// Effects of leaving each contributor out, over all seeds of the truth.
+    pub exact: Array2<f64>,
+    /// Label, level of access and scores of each method that gave any.
+    pub methods: Vec<(String, AccessLevel, Array2<f64>)>,
+}
+
+/// Trains, retrains and attributes, and stops before anything is measured.
+pub(crate) fn contributor_scores(
+    plan: &Plan,
+    store: &Store,
+    progress: &dyn Progress,
+) -> Result<ContributorScores, PipelineError> {
+    match plan.spec.precision {
+        Precision::F32 => contributor_scores_in::<f32>(plan, store, progress),
+        Precision::F64 => contributor_scores_in::<f64>(plan, store, progress),
+    }
+}
+
+fn contributor_scores_in<T: FitReal>(
+    plan: &Plan,
+    store: &Store,
+    progress: &dyn Progress,
+) -> Result<ContributorScores, PipelineError> {
+    let spec = &plan.spec;
+    let model = T::model(plan.model.as_ref());
+    let train = Examples::<T>::from_dataset(&plan.train);
+    let queries = Queries { examples: plan.all_queries::<T>(), utility: spec.utility };
+    let recipe_key = plan.recipe_key();
+    let trainer = Trainer::new(model, &train, &spec.training.value, spec.seed)
+        .with_keeping(spec.replay_states);
+    let states = train_states(&trainer);
+    let last = states.last().expect("the end is kept");
+    if last.parameters.iter().any(|value| !value.to_f64().is_finite()) {
+        return Err(PipelineError::Diverged);
+    }
+    let run = TrainedRun::new(trainer, states, spec.checkpoints);
+    let retrainer = Retrainer {
+        model,
+        train: &train,
+        training: &spec.training.value,
+        queries: &queries,
+        key: recipe_key.clone(),
+        store,
+        done: Default::default(),
+        known: Default::default(),
+    };
+    let truths = &spec.truths.value;
+    let measured = truths::measure(truths, &plan.train, spec.seed, &retrainer, progress)?;
+    let run_key =
+        Key::of("run", &(spec.seed, spec.checkpoints, spec.replay_states), &[&recipe_key]);
+    let found = attribute(plan, &run, &queries, &measured, &run_key, store, progress)?;
+    let columns = s![.., ..plan.queries.len()];
+    let left_out = measured.removals.iter().find(|truth| truth.id == "leave-contributor-out");
+    let left_out = left_out.expect("the plan has checked that this truth is measured");
+    let (owners, count) = (plan.train.owners(), plan.train.contributors().len());
+    let by_contributor = |attributed: &Attributed<'_>| {
+        let sums = attributed.scored.scores.by_contributor(owners, count);
+        let level = attributed.planned.method().level();
+        (attributed.planned.label.clone(), level, sums.slice(columns).to_owned())
+    };
+    Ok(ContributorScores {
+        exact: left_out.mean_effects().slice(columns).to_owned(),
+        methods: found.methods.iter().map(by_contributor).collect(),
+    })
 }
 
 /// What all methods gave.

@@ -1,6 +1,6 @@
 //! A specification that has been checked: only this runs.
 
-use std::{collections::BTreeSet, time::Instant};
+use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
 use attribench_core::{
     AccessLevel, AnyModel, ErasedMethod, Examples, FitReal, Instrumentation, MethodEntry, Model,
@@ -39,11 +39,12 @@ pub struct Registries<'a> {
 }
 
 /// A method with its parameters and the label that its results carry.
+#[derive(Clone)]
 pub struct PlannedMethod {
     /// The method's name, or the `label` among its parameters.
     pub label: String,
     /// The method with each of its settings, at least one; several are tuned over.
-    pub settings: Vec<Box<dyn ErasedMethod>>,
+    pub settings: Vec<Arc<dyn ErasedMethod>>,
     /// What is logged of the run for the method, the `logged` among its parameters; all by default.
     pub log: Instrumentation,
 }
@@ -56,6 +57,7 @@ impl PlannedMethod {
 }
 
 /// A checked experiment with its data at hand.
+#[derive(Clone)]
 pub struct Plan {
     /// The specification.
     pub spec: Spec,
@@ -68,11 +70,11 @@ pub struct Plan {
     /// What was damaged; methods never see it.
     pub answer_key: AnswerKey,
     /// Model.
-    pub model: Box<dyn AnyModel>,
+    pub model: Arc<dyn AnyModel>,
     /// Methods in the order of the specification.
     pub methods: Vec<PlannedMethod>,
     /// Values of the game over contributors.
-    pub game: Option<PlannedGame>,
+    pub game: Option<Arc<PlannedGame>>,
     /// Conditions, with their text.
     pub conditions: Vec<Condition>,
     code: Key,
@@ -90,6 +92,7 @@ pub fn check(text: &str, registries: &Registries<'_>) -> Result<Plan, Vec<Diagno
     let game = games::plan(&spec, registries.values, &mut found);
     let conditions = plan_conditions(&spec, &methods, game.as_ref(), &mut found);
     check_money(&spec, &methods, registries, &mut found);
+    check_closed_loop(&spec, registries, &mut found);
     let prepared = match prepare(&spec) {
         Ok(prepared) => Some(prepared),
         Err(reason) => {
@@ -119,7 +122,7 @@ pub fn check(text: &str, registries: &Registries<'_>) -> Result<Plan, Vec<Diagno
                 answer_key,
                 model,
                 methods,
-                game,
+                game: game.map(Arc::new),
                 conditions,
                 code: Key::of_content(registries.code.as_bytes()),
             })
@@ -205,7 +208,8 @@ fn plan_methods(
                 found.push(Diagnostic::at(asked, message).hint(hint));
             }
         }
-        match settings.into_iter().map(entry.build).collect() {
+        let built = settings.into_iter().map(|setting| (entry.build)(setting).map(Arc::from));
+        match built.collect() {
             Ok(settings) => planned.push(PlannedMethod { label, settings, log }),
             Err(error) => {
                 let error: ParameterError = error;
@@ -325,7 +329,7 @@ fn plan_model(
     splits: &Splits,
     registries: &Registries<'_>,
     found: &mut Vec<Diagnostic>,
-) -> Option<Box<dyn AnyModel>> {
+) -> Option<Arc<dyn AnyModel>> {
     let Named { name, parameters } = &spec.model.value;
     let Some(entry) = registries.models.iter().find(|entry| entry.name == name) else {
         let name = Spanned::new(name, spec.model.referenced, spec.model.defined);
@@ -342,7 +346,7 @@ fn plan_model(
     let inputs = splits.train().features().ncols();
     let outputs = splits.train().targets().width();
     match (entry.build)(parameters.clone(), inputs, outputs) {
-        Ok(model) => Some(model),
+        Ok(model) => Some(model.into()),
         Err(error) => {
             found.push(Diagnostic::at(&spec.model, format!("model `{name}`: {error}")));
             None
@@ -460,6 +464,29 @@ fn check_money(
         found.push(Diagnostic::unknown("reference", &name, known).hint(
             "name a method of this experiment, or measure `game` or `leave-contributor-out` fully",
         ));
+    }
+}
+
+fn check_closed_loop(spec: &Spec, registries: &Registries<'_>, found: &mut Vec<Diagnostic>) {
+    let Some(asked) = &spec.closed_loop else { return };
+    let rules = registries.treasury.rules();
+    for rule in &asked.value.rules {
+        // Parameters may follow the name, as the treasury understands them.
+        let name = rule.split_whitespace().next().unwrap_or_default();
+        if !rules.iter().any(|known| known.name == name) {
+            let name = Spanned::new(name, asked.referenced, asked.defined);
+            let known = rules.iter().map(|rule| rule.name);
+            found.push(Diagnostic::unknown("payout rule", &name, known));
+        }
+    }
+    let value = &asked.value;
+    if value.rules.is_empty() || value.attacks.is_empty() || value.seeds == 0 {
+        let message = "a closed loop needs rules, attacks and at least one seed";
+        found.push(Diagnostic::at(asked, message).hint("write `rules: [net-then-clip]`"));
+    }
+    if spec.truths.value.leave_contributor_out.is_none_or(|removals| removals.count.is_some()) {
+        let message = "a closed loop needs to know what leaving each contributor out does";
+        found.push(Diagnostic::at(asked, message).hint("add `leave-contributor-out: {}`"));
     }
 }
 

@@ -10,7 +10,7 @@ use serde::{
 };
 use serde_saphyr::Spanned;
 
-use crate::{diagnostics::Diagnostic, trace::Keeping, training::Training};
+use crate::{closed_loop::ClosedLoop, diagnostics::Diagnostic, trace::Keeping, training::Training};
 
 /// Something chosen by name from a registry, with its parameters: `name`, or `name: {parameters}`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -436,6 +436,8 @@ sections! {
     money, MoneySection, "money": Option<Spanned<Money>> = None;
     /// Ways to falsify the record of the run, each of which is tried.
     forgeries, ForgeriesSection, "forgeries": Vec<Forgery> = Vec::new();
+    /// Attacks that change the data, with everything computed again.
+    closed_loop, ClosedLoopSection, "closed-loop": Option<Spanned<ClosedLoop>> = None;
     /// Most memory that the run may take; as much as it needs where absent.
     memory, MemorySection, "memory": Option<Spanned<Bytes>> = None;
     /// Bootstrap draws behind every interval.

@@ -4,6 +4,7 @@
 //! its two lines here (the module and the entry of [`RULES`], which is sorted by name).
 
 mod arrival_order;
+pub mod axioms;
 mod buyout;
 mod curation_rank;
 mod equal;

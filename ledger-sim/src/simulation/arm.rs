@@ -120,7 +120,11 @@ impl<'a> Arm<'a> {
         access: Access,
     ) -> Result<Self, Refusal> {
         let views = Views { world: stage.world, population, streams: &stage.streams, sight };
-        let accounts = population.identities.len().max(population.persons as usize);
+        // A game of items pays persons, every other rule names.
+        let accounts = match stage.world.payouts.needs("an item game with owners") {
+            true => population.persons as usize,
+            false => population.identities.len().max(population.persons as usize),
+        };
         let economy = &stage.world.economy;
         let inflation = match economy.emission.law {
             EmissionLaw::Inflation { initial, step, target, .. } => Some(InflationController {
@@ -176,7 +180,7 @@ impl<'a> Arm<'a> {
         for (family, count) in [
             (Family::Contributor, accounts),
             (Family::Wallet, accounts + 1),
-            (Family::Stake, accounts),
+            (Family::Stake, stakes.len()),
             (Family::Vest, economy.allocations.len()),
             (Family::Node, nodes),
             (Family::Model, 1),

@@ -67,6 +67,7 @@ pub static METRICS: &[Metric] = &[
     m("carry-share", "share", Low, "contributors' money left over at the end"),
     m("claim-cost-share", "share", Low, "contributors' money spent on claims"),
     m("cost-of-approximation", "share", Low, "recognised money lost against exact attribution"),
+    m("distance-from-worth", "share", Low, "total variation of payouts and shares of true worth"),
     m("emission", "tokens", Neither, "emitted to contributors"),
     m("false-positive-share", "share", Low, "money paid to people who are owed nothing"),
     m("false-zero-share", "share", Low, "money owed to people who are paid nothing"),
@@ -110,8 +111,8 @@ pub static METRICS: &[Metric] = &[
     m("poison-return", "number", Low, "payout less slashed stake over the cost of the attack"),
     m("postings", "number", Neither, "postings that the auditor replayed"),
     m("reach", "share", High, "people who are owed something and receive something"),
-    m("recognition-gap", "share", Low, "owed money that does not reach those who are owed it"),
     m("recognised", "tokens", High, "money that reaches those who are owed it"),
+    m("recognition-gap", "share", Low, "owed money that does not reach those who are owed it"),
     m("residual", "tokens", Low, "money made or lost: zero, or the run fails"),
     m("runway-months", "months", High, "months until the treasury cannot pay"),
     m("self-sustaining-first", "share", High, "whether fees cover costs before the treasury ends"),
@@ -148,6 +149,7 @@ pub(super) fn of_arms(
     };
     let (owed, actual) = (&arms.owed, &arms.actual);
     errors(owed, actual, unit, &mut put)?;
+    put("distance-from-worth", distance_from_worth(stage, arms));
     waterfall(owed, actual, unit, &mut put)?;
     people(stage, arms, &mut put)?;
     concentration(actual, &mut put);
@@ -160,6 +162,23 @@ pub(super) fn of_arms(
     outcome.root = actual.report.root.to_vec();
     outcome.lorenz = lorenz_percentiles(&as_numbers(&actual.received));
     Ok(())
+}
+
+/// Half the sum over people of the distance between their share of payouts and their share of true
+/// worth, which is their positive scores over the epochs in which they contribute: how far a rule
+/// is from paying in proportion, whatever it was given to see.
+fn distance_from_worth(stage: &Stage<'_>, arms: &Arms) -> Option<f64> {
+    let mut worth = vec![0.0; arms.honest_population.persons as usize];
+    for identity in &arms.honest_population.identities {
+        let end = identity.left.min(stage.clock.epochs);
+        let epochs = f64::from(end.saturating_sub(identity.joined));
+        worth[identity.person as usize] += identity.exact.max(0.0) * epochs;
+    }
+    let paid = as_numbers(&arms.actual.gross);
+    let (all, total) = (worth.iter().sum::<f64>(), paid.iter().sum::<f64>());
+    let pairs = worth.iter().zip(&paid);
+    let distance: f64 = pairs.map(|(worth, paid)| (worth / all - paid / total).abs()).sum();
+    (all > 0.0 && total > 0.0).then_some(distance / 2.0)
 }
 
 type Put<'a> = &'a mut dyn FnMut(&'static str, Option<f64>);

@@ -42,6 +42,22 @@ pub struct Outcome {
     pub root: Vec<u8>,
 }
 
+/// Names of all series.
+pub const SERIES: [&str; 12] = [
+    "contributors",
+    "emission",
+    "fees",
+    "fees-dollars",
+    "mispaid-share",
+    "native-share",
+    "paid",
+    "paradox",
+    "price",
+    "queries",
+    "treasury",
+    "treasury-dollars",
+];
+
 /// Runs replica `replica`.
 ///
 /// # Errors

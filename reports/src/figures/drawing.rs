@@ -211,6 +211,10 @@ impl Drawing {
         self.shapes.push(Shape::Rectangle { corner, opposite, ink: ink.into() });
     }
 
+    pub(crate) fn polygon(&mut self, points: Vec<Place>, ink: impl Into<Ink>) {
+        self.shapes.push(Shape::Polygon { points, ink: ink.into() });
+    }
+
     pub(crate) fn circle(&mut self, centre: Place, radius: f64, ink: impl Into<Ink>) {
         self.shapes.push(Shape::Circle { centre, radius, ink: ink.into() });
     }

@@ -1,8 +1,11 @@
 //! Figures: each a file here, each drawn to SVG and PNG from the same shapes.
 
 mod axis;
+mod charts;
+mod closed_loop;
 mod cost;
 mod drawing;
+pub(crate) mod economics;
 mod effects;
 mod forest;
 mod logged;
@@ -109,6 +112,7 @@ pub fn draw_figures(record: &Record, run: &RunFacts, timings: &[Timing]) -> Vec<
     figures.extend(payouts::figures(record));
     figures.push(mispaid::figure(record));
     figures.extend(sampling::figures(record));
+    figures.extend(closed_loop::figure(record));
     figures
 }
 

@@ -7,6 +7,8 @@ pub mod log;
 pub mod report;
 pub mod run;
 pub mod score;
+pub mod simulate;
+pub mod tune;
 pub mod value;
 
 use std::{

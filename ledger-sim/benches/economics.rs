@@ -1,0 +1,72 @@
+//! Accounts a second, on one thread: pro-rata accrual, exact apportionment, audit.
+
+use std::hint::black_box;
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use ledger_sim::account::{Account, Family};
+use ledger_sim::apportion::{Apportioner, Ties};
+use ledger_sim::audit::audit;
+use ledger_sim::engines::FlatPool;
+use ledger_sim::ledger::Ledger;
+use ledger_sim::money::Amount;
+use ledger_sim::posting::{Kind, Line};
+use ledger_sim::random::{Purpose, Streams};
+
+const SIZES: [usize; 3] = [10_000, 100_000, 1_000_000];
+const POT: Amount = Amount::new(1_000_000_000_007);
+
+fn weights(count: usize) -> Vec<u64> {
+    let streams = Streams::new(1, 0);
+    let weight = |at: usize| (streams.exponential(Purpose::People, at as u64, 0, 0) * 1e9) as u64;
+    (0..count).map(weight).collect()
+}
+
+fn accrual(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("pro-rata accrual");
+    for size in SIZES {
+        let mut pool = FlatPool::new(weights(size)).unwrap();
+        group.throughput(Throughput::Elements(size as u64));
+        group.bench_function(BenchmarkId::from_parameter(size), |bencher| {
+            bencher.iter(|| pool.accrue(Amount::new(1_000_007)).unwrap());
+        });
+    }
+    group.finish();
+}
+
+fn apportionment(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("exact apportionment");
+    for size in SIZES {
+        let weights = weights(size);
+        let (mut apportioner, mut parts) = (Apportioner::default(), vec![]);
+        let ties =
+            Ties::Keyed { run: b"bench", epoch: 1, identities: Default::default(), members: None };
+        group.throughput(Throughput::Elements(size as u64));
+        group.bench_function(BenchmarkId::from_parameter(size), |bencher| {
+            bencher.iter(|| {
+                apportioner.apportion_into(black_box(POT), &weights, &ties, &mut parts).unwrap();
+            });
+        });
+    }
+    group.finish();
+}
+
+fn audits(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("audit");
+    for (name, postings, lines) in [("small postings", 100_000, 2), ("large postings", 10, 100_000)]
+    {
+        let mut ledger = Ledger::new(Amount::new(1 << 60)).unwrap();
+        ledger.open(Family::Contributor, lines).unwrap();
+        for posting in 0..postings {
+            let mut written = vec![Line::new(Account::MINT, -(lines as i64 - 1))];
+            written.extend((1..lines as u32).map(|at| Line::new(Account::contributor(at), 1)));
+            ledger.post(Kind::Emit, posting, &written).unwrap();
+        }
+        group.throughput(Throughput::Elements(u64::from(postings) * lines as u64));
+        group.sample_size(10);
+        group.bench_function(name, |bencher| bencher.iter(|| audit(black_box(&ledger)).unwrap()));
+    }
+    group.finish();
+}
+
+criterion_group!(benches, accrual, apportionment, audits);
+criterion_main!(benches);

@@ -1,0 +1,205 @@
+//! The page of a study.
+
+use std::path::{Path, PathBuf};
+
+use super::{Economics, tables};
+use crate::ReportError;
+use crate::error::{make_folder, to_json, write_file};
+use crate::figures::Figure;
+use crate::figures::economics::figures;
+use crate::number::{count, number};
+use crate::page::{
+    FIGURES_FOLDER, PAGE_FILE, document, escape, figure_section, number_cell, section,
+};
+
+/// Writes tables, `economics.json`, the figures and `report.html` into a folder; returns the path
+/// of the page.
+///
+/// # Errors
+/// When a figure cannot be drawn or a file cannot be written.
+pub fn write_economics(study: &Economics, folder: &Path) -> Result<PathBuf, ReportError> {
+    make_folder(folder)?;
+    tables::write(study, folder)?;
+    let data = folder.join("economics.json");
+    write_file(&data, &to_json(study, &data)?)?;
+    let figures = figures(study);
+    for figure in &figures {
+        figure.write(&folder.join(FIGURES_FOLDER))?;
+    }
+    let path = folder.join(PAGE_FILE);
+    write_file(&path, page(study, &figures)?.as_bytes())?;
+    Ok(path)
+}
+
+fn page(study: &Economics, figures: &[Figure]) -> Result<String, ReportError> {
+    let mut drawn = String::new();
+    for figure in figures {
+        drawn += &figure_section(figure)?;
+    }
+    let sections = [
+        section("question", "Question", &question(study)),
+        section("verdicts", "What was expected", &held(study)),
+        section("search", "What the search found", &search(study)),
+        section("figures", "Figures", &drawn),
+        section("boxes", "Where it fails", &boxes(study)),
+        section("rows", "All numbers", &rows(study)),
+        section("audit", "Books", &audit(study)),
+        section("facts", "What was run on what", &facts(study)),
+        section("reproduce", "How to reproduce", &reproduce(study)),
+    ];
+    Ok(document(&escape(&study.name), &sections.concat()))
+}
+
+fn question(study: &Economics) -> String {
+    format!(
+        "<p><b>Question.</b> {}</p>\n<p><b>Predicted.</b> {}</p>\n",
+        escape(study.question.trim()),
+        escape(study.prediction.trim())
+    )
+}
+
+fn held(study: &Economics) -> String {
+    if study.held.is_empty() {
+        return String::new();
+    }
+    let mut body = "<div class=\"wide\"><table>\n<thead><tr><th>Verdict</th><th>Condition</th>\
+                    <th>Evidence</th></tr></thead>\n<tbody>\n"
+        .to_owned();
+    for verdict in &study.held {
+        let word = if verdict.held { "held" } else { "failed" };
+        body += &format!(
+            "<tr><td><span class=\"verdict {word}\">{word}</span></td><td><code>{}</code></td>\
+             <td>{}</td></tr>\n",
+            escape(&verdict.condition),
+            escape(&verdict.evidence)
+        );
+    }
+    body + "</tbody></table></div>\n"
+}
+
+/// Best candidates first.
+fn search(study: &Economics) -> String {
+    if study.candidates.is_empty() {
+        return String::new();
+    }
+    let mut order: Vec<usize> = (0..study.candidates.len()).collect();
+    order.sort_by(|a, b| {
+        let (a, b) = (&study.candidates[*a], &study.candidates[*b]);
+        a.missed.total_cmp(&b.missed).then(a.objective.total_cmp(&b.objective))
+    });
+    let mut body = "<div class=\"wide\"><table class=\"sortable\">\n<thead><tr>".to_owned();
+    for parameter in &study.parameters {
+        body += &format!("<th scope=\"col\">{}</th>", escape(parameter));
+    }
+    body += "<th scope=\"col\" class=\"number\">Objective</th>\
+             <th scope=\"col\" class=\"number\">Goals missed by</th></tr></thead>\n<tbody>\n";
+    for candidate in order.into_iter().take(20).map(|at| &study.candidates[at]) {
+        body += "<tr>";
+        for value in &candidate.values {
+            body += &format!("<td>{}</td>", escape(value));
+        }
+        body += &number_cell(&number(candidate.objective), candidate.objective);
+        body += &number_cell(&number(candidate.missed), candidate.missed);
+        body += "</tr>\n";
+    }
+    body + "</tbody></table></div>\n"
+}
+
+fn boxes(study: &Economics) -> String {
+    let mut body = String::new();
+    for found in &study.boxes {
+        let limits = match found.limits.is_empty() {
+            true => "anywhere: no parameter restricts it".to_owned(),
+            false => found.limits.join(" and "),
+        };
+        body += &format!(
+            "<p><b>{}</b> where {}: in {} of the points of the box, which holds {} of all such \
+             points and {} of all points.</p>\n",
+            escape(&found.event),
+            escape(&limits),
+            crate::number::percent(found.density),
+            crate::number::percent(found.coverage),
+            crate::number::percent(found.mass)
+        );
+    }
+    body
+}
+
+fn rows(study: &Economics) -> String {
+    let mut body = format!(
+        "<p>{} rows of {}. A click on a heading sorts. Differences are paired with the first case \
+         by common random numbers. Beside this page: <code>cells.parquet</code>, \
+         <code>cells.csv</code>, <code>series.parquet</code>, <code>economics.json</code>.</p>\n\
+         <div class=\"wide\"><table class=\"sortable\">\n<thead><tr><th scope=\"col\">Case</th>\
+         <th scope=\"col\">Metric</th>",
+        count(study.cells.len() as u64),
+        match study.cases.len() {
+            1 => "one case".to_owned(),
+            cases => format!("{} cases", count(cases as u64)),
+        }
+    );
+    for heading in ["Mean", "± (95 %)", "P5", "Median", "P95", "Difference", "from", "to", "n"] {
+        body += &format!("<th scope=\"col\" class=\"number\">{heading}</th>");
+    }
+    body += "<th scope=\"col\">Unit</th></tr></thead>\n<tbody>\n";
+    for cell in study.cells.iter().take(MOST_ROWS) {
+        let optional = |value: Option<f64>| match value {
+            Some(value) => number_cell(&number(value), value),
+            None => "<td class=\"number\"></td>".to_owned(),
+        };
+        let summary = study.metric(&cell.metric).map_or("", |metric| &metric.summary);
+        body += &format!(
+            "<tr><td>{}</td><td title=\"{}\">{}</td>",
+            escape(&study.cases[cell.case].label),
+            escape(summary),
+            escape(&cell.metric)
+        );
+        body += &number_cell(&number(cell.mean), cell.mean);
+        body += &optional(cell.standard_error.map(|error| 1.96 * error));
+        for at in [0, 2, 4] {
+            body += &number_cell(&number(cell.percentiles[at]), cell.percentiles[at]);
+        }
+        for at in 0..3 {
+            body += &optional(cell.difference.map(|difference| difference[at]));
+        }
+        body += &number_cell(&count(cell.count as u64), cell.count as f64);
+        let unit = study.metric(&cell.metric).map_or("", |metric| &metric.unit);
+        body += &format!("<td>{}</td></tr>\n", escape(unit));
+    }
+    body += "</tbody></table></div>\n";
+    if study.cells.len() > MOST_ROWS {
+        body += &format!("<p>The first {MOST_ROWS} rows; all are in the tables.</p>\n");
+    }
+    body
+}
+
+/// Rows on the page; the tables hold all.
+const MOST_ROWS: usize = 3_000;
+
+fn audit(study: &Economics) -> String {
+    if study.postings == 0 {
+        return String::new();
+    }
+    format!(
+        "<p>{} postings replayed by the auditor, residual 0; hash over the roots of all journals \
+         <code>{}</code>.</p>\n",
+        count(study.postings),
+        escape(&study.root)
+    )
+}
+
+fn facts(study: &Economics) -> String {
+    let mut body = "<dl>\n".to_owned();
+    for fact in &study.facts {
+        body += &format!("<dt>{}</dt><dd>{}</dd>\n", escape(&fact.name), escape(&fact.value));
+    }
+    body + "</dl>\n"
+}
+
+fn reproduce(study: &Economics) -> String {
+    format!(
+        "<pre><code>{}</code></pre>\n<h3>Scenario as run</h3>\n<pre><code>{}</code></pre>\n",
+        escape(&study.command),
+        escape(&study.scenario)
+    )
+}
