@@ -12,6 +12,7 @@ mod costs;
 mod error;
 mod facts;
 mod figures;
+mod forgeries;
 mod number;
 mod page;
 mod score_tables;

@@ -7,6 +7,7 @@ use attribench_core::{Record, Row, Timing, TrialOutcome};
 use crate::costs::{access_cell, cost_table};
 use crate::error::{make_folder, write_file};
 use crate::figures::{Figure, draw_figures};
+use crate::forgeries;
 use crate::number::{self, count};
 use crate::{Fact, Notice, ReportError, RunFacts, answers, write_facts};
 
@@ -72,6 +73,7 @@ fn page(
         question(record),
         verdicts(record),
         failures(record),
+        forgeries::section(record),
         section("figures", "Figures", &drawn),
         rows_table(record),
         trials(record),
@@ -93,7 +95,7 @@ fn page(
 }
 
 /// A section, or nothing where it would be empty.
-fn section(id: &str, heading: &str, body: &str) -> String {
+pub(crate) fn section(id: &str, heading: &str, body: &str) -> String {
     if body.is_empty() {
         return String::new();
     }

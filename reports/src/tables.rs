@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use attribench_core::{
-    AccessLevel, EffectPair, Estimate, Failure, Payout, Record, Row, Trial, Verdict,
+    AccessLevel, EffectPair, Estimate, Failure, ForgeryFinding, Payout, Record, Row, Trial, Verdict,
 };
 use polars::prelude::*;
 use serde::de::IntoDeserializer;
@@ -27,6 +27,8 @@ struct Words {
     verdicts: Vec<Verdict>,
     failures: Vec<Failure>,
     trials: Vec<Trial>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    forgeries: Vec<ForgeryFinding>,
 }
 
 /// Writes a record into a folder: `rows.parquet`, `rows.csv`, `effects.parquet`,
@@ -42,6 +44,7 @@ pub fn write_tables(record: &Record, folder: &Path) -> Result<(), ReportError> {
         verdicts: record.verdicts.clone(),
         failures: record.failures.clone(),
         trials: record.trials.clone(),
+        forgeries: record.forgeries.clone(),
     };
     let path = folder.join(WORDS_FILE);
     write_file(&path, &to_json(&words, &path)?)?;
@@ -66,6 +69,7 @@ pub fn read_tables(folder: &Path) -> Result<Record, ReportError> {
         verdicts: words.verdicts,
         failures: words.failures,
         trials: words.trials,
+        forgeries: words.forgeries,
     })
 }
 

@@ -45,7 +45,9 @@ pub use method::{
 pub use model::{AnyModel, BuildModel, Curvature, Model, ModelEntry, Stack};
 pub use optimiser::{AdamW, HeavyBall, Optimiser, Sgd, StepSize, UpdateRule, WeightDecay};
 pub use real::Real;
-pub use record::{EffectPair, Failure, Payout, Record, Row, Timing, Trial, TrialOutcome, Verdict};
+pub use record::{
+    EffectPair, Failure, ForgeryFinding, Payout, Record, Row, Timing, Trial, TrialOutcome, Verdict,
+};
 pub use retrain::{Measured, Retrain};
 pub use run::{Checkpoint, Observer, Recipe, Run, RunError, Step};
 pub use scores::{Scale, Scores, ScoresError};

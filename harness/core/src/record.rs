@@ -125,6 +125,27 @@ pub struct Trial {
     pub chosen: bool,
 }
 
+/// A forged history of a recorded run, and what the checks of the log found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ForgeryFinding {
+    /// Name of the forgery.
+    pub forgery: String,
+    /// What the forger did.
+    pub what: String,
+    /// What reading the whole log found, with the public key alone; nothing where it passed.
+    pub verify: Option<String>,
+    /// Entries that were read for that.
+    pub entries_read: u64,
+    /// What taking drawn steps again found first.
+    pub audit: Option<String>,
+    /// Share of audits, each with its own draw, that found it.
+    pub audit_share: f64,
+    /// Steps that one audit took again, on average.
+    pub audit_replayed: f64,
+    /// What a comparison with a head that somebody kept found.
+    pub diff: Option<String>,
+}
+
 /// Everything that an experiment reports.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Record {
@@ -144,4 +165,7 @@ pub struct Record {
     pub failures: Vec<Failure>,
     /// Settings that were tried, by method.
     pub trials: Vec<Trial>,
+    /// Forged histories of the run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub forgeries: Vec<ForgeryFinding>,
 }

@@ -242,7 +242,10 @@ fn plan_conditions(
     methods: &[PlannedMethod],
     found: &mut Vec<Diagnostic>,
 ) -> Vec<Condition> {
-    let labels: Vec<&str> = methods.iter().map(|method| method.label.as_str()).collect();
+    let labels = methods.iter().map(|method| method.label.as_str());
+    // A forgery stands where a method does: `found-by-audit(forged-credits)`.
+    let forged = spec.forgeries.iter().map(|forgery| forgery.name());
+    let labels: Vec<&str> = labels.chain(forged).collect();
     let mut conditions = Vec::new();
     for text in &spec.expect {
         match Condition::parse(&text.value, &labels) {

@@ -180,6 +180,54 @@ pub struct Money {
     pub reference: String,
 }
 
+/// A way to falsify the record of a run, all of it signed anew by its operator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Forgery {
+    /// A credit of one step is raised.
+    ForgedCredits,
+    /// An example is taken out of data, batches and sums.
+    DroppedExample,
+    /// Two examples of a batch change places.
+    ReorderedBatch,
+    /// Something is contributed after the run under an earlier date.
+    BackDatedContribution,
+    /// A kept state is replaced by another.
+    SwappedCheckpoint,
+    /// The settlements are cut off.
+    TruncatedLog,
+    /// A second history is signed, in which the operator keeps the money of the last settlement.
+    ForkedLog,
+}
+
+impl Forgery {
+    /// Its name in specifications.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ForgedCredits => "forged-credits",
+            Self::DroppedExample => "dropped-example",
+            Self::ReorderedBatch => "reordered-batch",
+            Self::BackDatedContribution => "back-dated-contribution",
+            Self::SwappedCheckpoint => "swapped-checkpoint",
+            Self::TruncatedLog => "truncated-log",
+            Self::ForkedLog => "forked-log",
+        }
+    }
+
+    /// What the forger did, in words.
+    pub fn summary(self) -> &'static str {
+        match self {
+            Self::ForgedCredits => "a credit of one step was raised, and every sum redone",
+            Self::DroppedExample => "an example was taken out of data, batches and sums",
+            Self::ReorderedBatch => "two examples of one batch changed places",
+            Self::BackDatedContribution => "something was added under a date before the run",
+            Self::SwappedCheckpoint => "a kept state was replaced, with the digests that name it",
+            Self::TruncatedLog => "the settlements were cut off",
+            Self::ForkedLog => "a second history was signed, in which the operator keeps the money",
+        }
+    }
+}
+
 /// Reads one section of a document and skips the others.
 struct Only<S>(Option<S>);
 
@@ -320,6 +368,8 @@ sections! {
     methods, MethodsSection, "methods": Vec<Spanned<Named>>;
     /// Payouts.
     money, MoneySection, "money": Option<Spanned<Money>> = None;
+    /// Ways to falsify the record of the run, each of which is tried.
+    forgeries, ForgeriesSection, "forgeries": Vec<Forgery> = Vec::new();
     /// Most memory that the run may take; as much as it needs where absent.
     memory, MemorySection, "memory": Option<Spanned<Bytes>> = None;
     /// Bootstrap draws behind every interval.

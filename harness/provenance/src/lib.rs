@@ -8,6 +8,7 @@
 //! The crate knows neither models nor money: it imports nothing of this workspace.
 
 pub mod checkpoint;
+pub mod croissant;
 pub mod error;
 pub mod hash;
 pub mod journal;
@@ -19,6 +20,7 @@ pub mod receipt;
 pub mod recorder;
 pub mod records;
 pub mod state;
+pub mod statement;
 pub mod tile;
 pub mod tree;
 pub mod verify;

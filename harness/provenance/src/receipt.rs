@@ -23,7 +23,7 @@ use crate::{
     proof::verify_inclusion,
     recorder::{attribution_folder, settlement_folder},
     records::{
-        Attribution, Commitment, Contributor, Credit, End, Item, Measured, Payout, Record,
+        Attribution, Commitment, Contributor, Credit, End, Item, Leaf, Measured, Payout, Record,
         Settlement, Total, from_bytes, to_bytes,
     },
     tree::TreeReader,
@@ -182,7 +182,7 @@ impl Receipt {
         &self.checkpoint
     }
 
-    fn in_log<R: serde::Serialize>(&self, proved: &Proved<R>) -> Result<(), LogError> {
+    fn in_log<R: Leaf>(&self, proved: &Proved<R>) -> Result<(), LogError> {
         let head = self.checkpoint.head();
         in_tree(proved, (head.size, &head.root))
     }
@@ -422,25 +422,16 @@ fn position_of(owners: &TreeReader, name: &str) -> Result<u64, LogError> {
     Err(LogError::Unknown { what, found: name.to_owned(), known })
 }
 
-fn prove<R>(tree: &TreeReader, index: u64) -> Result<Proved<R>, LogError>
-where
-    R: serde::Serialize + serde::de::DeserializeOwned,
-{
+fn prove<R: Leaf>(tree: &TreeReader, index: u64) -> Result<Proved<R>, LogError> {
     Ok(Proved { index, record: read(&tree.entry(index)?)?, path: tree.inclusion(index)? })
 }
 
-fn in_tree<R: serde::Serialize>(
-    proved: &Proved<R>,
-    (size, root): (u64, &Digest),
-) -> Result<(), LogError> {
+fn in_tree<R: Leaf>(proved: &Proved<R>, (size, root): (u64, &Digest)) -> Result<(), LogError> {
     let leaf = leaf_hash(&to_bytes(&proved.record));
     Ok(verify_inclusion(&leaf, proved.index, size, &proved.path, root)?)
 }
 
-fn read<R>(bytes: &[u8]) -> Result<R, LogError>
-where
-    R: serde::Serialize + serde::de::DeserializeOwned,
-{
+fn read<R: Leaf>(bytes: &[u8]) -> Result<R, LogError> {
     from_bytes(bytes).map_err(|error| LogError::Receipt { reason: error.to_string() })
 }
 
@@ -452,14 +443,14 @@ fn must(holds: bool, reason: &str) -> Result<(), LogError> {
     if holds { Ok(()) } else { Err(refuse(reason)) }
 }
 
-fn push_record<R: serde::Serialize>(text: &mut String, record: &R) {
+fn push_record<R: Leaf>(text: &mut String, record: &R) {
     // Canonical JSON is UTF-8 by construction.
     *text += &String::from_utf8_lossy(&to_bytes(record));
     text.push('\n');
 }
 
 /// `NAME INDEX HASHES`, the record, and the hashes, each on a line.
-fn write_proved<R: serde::Serialize>(text: &mut String, name: &str, proved: &Proved<R>) {
+fn write_proved<R: Leaf>(text: &mut String, name: &str, proved: &Proved<R>) {
     *text += &format!("{name} {} {}\n", proved.index, proved.path.len());
     push_record(text, &proved.record);
     for hash in &proved.path {
@@ -492,17 +483,11 @@ impl<'a> Lines<'a> {
         text.parse().map_err(|_| refuse("a number is malformed"))
     }
 
-    fn record<R>(&mut self) -> Result<R, LogError>
-    where
-        R: serde::Serialize + serde::de::DeserializeOwned,
-    {
+    fn record<R: Leaf>(&mut self) -> Result<R, LogError> {
         read(self.next()?.as_bytes())
     }
 
-    fn proved<R>(&mut self, name: &str) -> Result<Proved<R>, LogError>
-    where
-        R: serde::Serialize + serde::de::DeserializeOwned,
-    {
+    fn proved<R: Leaf>(&mut self, name: &str) -> Result<Proved<R>, LogError> {
         let line = self.next()?;
         let numbers = line.strip_prefix(name).and_then(|rest| rest.strip_prefix(' '));
         let numbers = numbers.and_then(|rest| rest.split_once(' '));

@@ -19,8 +19,8 @@ use crate::{
     proof::verify_consistency,
     recorder::{attribution_folder, batch_bytes, seed_commitment, settlement_folder},
     records::{
-        Attribution, Column, Commitment, Contributor, Credit, End, Item, Kept, Payout, QueryScores,
-        Record, Settlement, Step, Total, from_bytes,
+        Attribution, Column, Commitment, Contributor, Credit, End, Item, Kept, Leaf, Payout,
+        QueryScores, Record, Settlement, Step, Total, from_bytes,
     },
     state,
     tree::{TreeHead, TreeReader},
@@ -472,7 +472,7 @@ impl Checker {
     }
 }
 
-fn parse<R: serde::Serialize + serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<R, String> {
+fn parse<R: Leaf>(bytes: &[u8]) -> Result<R, String> {
     from_bytes(bytes).map_err(|error| error.to_string())
 }
 

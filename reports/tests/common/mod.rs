@@ -194,6 +194,7 @@ pub fn record() -> Record {
             trial("0.1", TrialOutcome::Lds(Estimate::new(0.31, 0.25, 0.36, 0.95, 50, 0)), true),
             trial("0.001", TrialOutcome::Failed("not positive definite".into()), false),
         ],
+        forgeries: vec![],
     }
 }
 

@@ -1,22 +1,26 @@
 //! `attribench log`: keys, receipts, verification, audits and comparisons.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, Result, bail};
 use attribench_provenance::{
-    Digest, LogReader, TreeReader, VerifyingKey, key, log,
+    Digest, LogReader, TreeReader, VerifyingKey,
+    croissant::{self, Card, Share},
+    key, log,
     receipt::{LONGEST_RECEIPT, Receipt},
     recorder::amend,
-    records::{Correction, Count, Deletion, Kind, Record},
+    records::{Correction, Count, Deletion, Item, Kind, Record, from_bytes},
+    statement,
     tree::TreeHead,
     verify::{self, Comparison, Signed, Verified},
 };
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{Document, count, plan, print, registries};
+use super::{Document, plan, print, registries};
 use crate::{
     Ending,
     provenance::{audit, record},
@@ -34,6 +38,7 @@ Examples:
   attribench log verify c3.receipt --trust keys/lab.pub
   attribench log audit runs/smoke --trust keys/lab.pub --steps 20
   attribench log diff kept/checkpoint runs/smoke
+  attribench log statements runs/smoke --trust keys/lab.pub --key keys/lab.key --out statements
 
 What a log proves: what was recorded, in which order, and who signed it. Not that the record is
 true or complete, and not that nothing else was trained.")]
@@ -54,6 +59,10 @@ enum LogCommand {
     Audit(AuditArguments),
     /// Prove that one log extends another, or name the first entry at which they part.
     Diff(DiffArguments),
+    /// Write in-toto statements about training, attributions and payouts, for other tools.
+    Statements(StatementsArguments),
+    /// Write contributors and licences of the run's data as a Croissant description.
+    Croissant(CroissantArguments),
     /// Add a later word on an earlier entry: nothing is ever taken away.
     Amend(AmendArguments),
 }
@@ -122,6 +131,28 @@ struct DiffArguments {
     trust: Trust,
 }
 
+#[derive(Args)]
+struct StatementsArguments {
+    /// Folder of a run.
+    run: PathBuf,
+    /// Folder to be written.
+    #[arg(long, value_name = "FOLDER")]
+    out: PathBuf,
+    /// Secret key: each statement is put into an envelope that it signs.
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
+    #[command(flatten)]
+    trust: Trust,
+}
+
+#[derive(Args)]
+struct CroissantArguments {
+    /// Folder of a run.
+    run: PathBuf,
+    #[command(flatten)]
+    trust: Trust,
+}
+
 #[derive(Clone, Copy, ValueEnum)]
 enum Word {
     /// An entry of the log is wrong.
@@ -156,6 +187,8 @@ pub fn log(arguments: &LogArguments) -> Result<Ending> {
         LogCommand::Verify(arguments) => verify_path(arguments),
         LogCommand::Audit(arguments) => audit_run(arguments),
         LogCommand::Diff(arguments) => diff(arguments),
+        LogCommand::Statements(arguments) => write_statements(arguments),
+        LogCommand::Croissant(arguments) => write_croissant(arguments),
         LogCommand::Amend(arguments) => amend_run(arguments),
     }
 }
@@ -232,9 +265,9 @@ fn words_of_signature(signed: &Signed) -> String {
 fn words_of_run(found: &Verified) -> String {
     let begun = &found.commitment;
     let mut words = format!(
-        "the log of run {} holds: {}, root {}\n{}\n",
+        "the log of run {} holds: {} entries, root {}\n{}\n",
         begun.run,
-        count(found.head.size as usize, "entry").replace("entrys", "entries"),
+        found.head.size,
         found.head.root,
         words_of_signature(&found.signed)
     );
@@ -336,6 +369,46 @@ fn diff(arguments: &DiffArguments) -> Result<Ending> {
             bail!("the newer log does not begin with the {} entries signed before", head.size)
         }
     }
+}
+
+fn write_statements(arguments: &StatementsArguments) -> Result<Ending> {
+    let found = verify::verify(&folder_of(&arguments.run), &arguments.trust.keys()?)?;
+    let key = arguments.key.as_deref().map(key::read_secret).transpose()?;
+    fs::create_dir_all(&arguments.out).with_context(|| arguments.out.display().to_string())?;
+    for (name, statement) in statement::statements(&found) {
+        let (kind, document) = match &key {
+            Some(key) => ("dsse", statement::envelope(&statement, key)),
+            None => ("intoto", statement),
+        };
+        let file = arguments.out.join(format!("{name}.{kind}.json"));
+        let text = serde_json::to_string_pretty(&document)? + "\n";
+        fs::write(&file, text).with_context(|| file.display().to_string())?;
+        eprintln!("{}", file.display());
+    }
+    Ok(Ending::Done)
+}
+
+fn write_croissant(arguments: &CroissantArguments) -> Result<Ending> {
+    let folder = folder_of(&arguments.run);
+    let begun = verify::verify(&folder, &arguments.trust.keys()?)?.commitment;
+    let mut shares: BTreeMap<String, Share> = BTreeMap::new();
+    let mut licences = BTreeSet::new();
+    let manifest = TreeReader::open(&folder.join("manifest"), begun.manifest_size.0);
+    for entry in manifest.entries() {
+        let item: Item = from_bytes(&entry?)?;
+        licences.insert(item.licence.clone());
+        let share = shares.entry(item.contributor.clone()).or_insert_with(|| Share {
+            contributor: item.contributor,
+            licence: item.licence,
+            examples: 0,
+            time: Some(item.time.0),
+        });
+        share.examples += 1;
+    }
+    let licence = licences.into_iter().collect::<Vec<_>>().join(" AND ");
+    let card = Card { name: begun.run, licence, shares: shares.into_values().collect() };
+    print(&(serde_json::to_string_pretty(&croissant::export(&card))? + "\n"))?;
+    Ok(Ending::Done)
 }
 
 fn amend_run(arguments: &AmendArguments) -> Result<Ending> {

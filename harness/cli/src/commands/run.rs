@@ -14,7 +14,7 @@ use attribench_engine::{
     recording::Recorder,
     store::{Key, Store, write_atomically},
 };
-use attribench_provenance::key;
+use attribench_provenance::{SigningKey, key};
 use clap::Args;
 use safetensors::{Dtype, tensor::TensorView};
 
@@ -22,7 +22,10 @@ use super::{Document, ExperimentArguments, count, plan, registries, report};
 use crate::{
     Ending, facts,
     progress::Bars,
-    provenance::record::{Origins, RunRecorder},
+    provenance::{
+        forgeries,
+        record::{Origins, RunRecorder},
+    },
     treasury::LedgerTreasury,
 };
 
@@ -52,6 +55,9 @@ pub struct RunArguments {
     /// Secret key that signs the log; without one, the log says that it is unsigned.
     #[arg(long, value_name = "FILE", requires = "log")]
     key: Option<PathBuf>,
+    /// Croissant description of the data: licence and date of each contributor, for the log.
+    #[arg(long, value_name = "FILE", requires = "log")]
+    croissant: Option<PathBuf>,
     /// Say nothing but errors.
     #[arg(long)]
     quiet: bool,
@@ -78,21 +84,22 @@ pub fn run(arguments: &RunArguments) -> Result<Ending> {
     let bars = Bars::default();
     let speaks = !arguments.quiet && !arguments.experiment.json;
     let progress: &dyn Progress = if speaks { &bars } else { &Silent };
-    let log_folder = super::log::folder_of(&folder);
-    let mut recorder = match arguments.log {
-        true => Some(recorder(arguments, &log_folder, &document, &plan)?),
-        false => None,
+    let logging = Logging::of(arguments, &folder, &plan)?;
+    let mut recorder = match &logging {
+        Some(logging) => Some(logging.recorder(&document, &plan)?),
+        None => None,
     };
     let listening = recorder.as_mut().map(|recorder| recorder as &mut (dyn Recorder + Send));
-    let outcome = pool.install(|| {
+    let mut outcome = pool.install(|| {
         let listening = listening.map(|recorder| recorder as &mut dyn Recorder);
         pipeline::run_recorded(&plan, &registries, &store, progress, listening)
     })?;
+    if let (Some(recorder), Some(logging)) = (recorder, &logging) {
+        recorder.finish(&outcome)?;
+        logging.forge(&plan, &mut outcome)?;
+    }
     let seconds = start.elapsed().as_secs_f64();
     let page = write_folder(&document, &plan, &outcome, &folder, seconds)?;
-    if let Some(recorder) = recorder {
-        recorder.finish(&outcome)?;
-    }
     say(arguments, &outcome, &page, seconds)?;
     let failures = &outcome.record.failures;
     for failure in failures {
@@ -106,17 +113,61 @@ pub fn run(arguments: &RunArguments) -> Result<Ending> {
     Ok(if failed { Ending::Unexpected } else { Ending::Done })
 }
 
-fn recorder<'a>(
-    arguments: &RunArguments,
-    folder: &'a Path,
-    document: &Document,
-    plan: &'a Plan,
-) -> Result<RunRecorder<'a>> {
-    let key = arguments.key.as_deref().map(key::read_secret).transpose()?;
-    if key.is_none() {
-        eprintln!("note: the log is unsigned; `attribench log keygen` makes a key for `--key`");
+/// Where and by whom a run is recorded.
+struct Logging {
+    log: PathBuf,
+    key: Option<SigningKey>,
+    origins: Origins,
+    /// Folder of forged copies, where the experiment asks for some.
+    forged: Option<PathBuf>,
+}
+
+impl Logging {
+    /// What `--log` asks for, and what the experiment does. The log of an experiment with forgeries
+    /// is a specimen under a key of its own, made anew every time, unless `--log` keeps it.
+    fn of(arguments: &RunArguments, folder: &Path, plan: &Plan) -> Result<Option<Self>> {
+        let forges = !plan.spec.forgeries.is_empty();
+        let forged = forges.then(|| folder.join("forged"));
+        if let Some(forged) = forged.as_deref().filter(|forged| forged.exists()) {
+            std::fs::remove_dir_all(forged).with_context(|| forged.display().to_string())?;
+        }
+        let key = arguments.key.as_deref().map(key::read_secret).transpose()?;
+        match (arguments.log, &forged) {
+            (true, _) => {
+                if key.is_none() {
+                    eprintln!("note: the log is unsigned; `attribench log keygen` makes a key");
+                }
+                let origins = match &arguments.croissant {
+                    Some(file) => Origins::read(file, plan)?,
+                    None => Origins::default(),
+                };
+                Ok(Some(Self { log: super::log::folder_of(folder), key, origins, forged }))
+            }
+            (false, Some(folder)) => {
+                let key = Some(SigningKey::from_seed("specimen", [0; 32])?);
+                let (log, origins) = (folder.join("original"), Origins::default());
+                Ok(Some(Self { log, key, origins, forged }))
+            }
+            (false, None) => Ok(None),
+        }
     }
-    RunRecorder::new(folder, document, plan, key, Origins::default())
+
+    fn recorder<'a>(&'a self, document: &Document, plan: &'a Plan) -> Result<RunRecorder<'a>> {
+        RunRecorder::new(&self.log, document, plan, self.key.clone(), self.origins.clone())
+    }
+
+    /// Tries the forgeries that the experiment asks for, and adds what was found to its record.
+    fn forge(&self, plan: &Plan, outcome: &mut Outcome<'_>) -> Result<()> {
+        let Some(forged) = &self.forged else { return Ok(()) };
+        let key = self.key.as_ref().context("forgeries need a log that is signed: give `--key`")?;
+        let findings = forgeries::findings(&self.log, forged, plan, key, &plan.spec.forgeries)?;
+        let record = &mut outcome.record;
+        record.rows.extend(forgeries::rows(plan, &findings));
+        record.forgeries = findings;
+        let rows = &record.rows;
+        record.verdicts = plan.conditions.iter().map(|condition| condition.check(rows)).collect();
+        Ok(())
+    }
 }
 
 fn write_folder(

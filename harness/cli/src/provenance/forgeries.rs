@@ -11,12 +11,10 @@ use attribench_core::{Estimate, ForgeryFinding, Row};
 use attribench_engine::{plan::Plan, spec::Forgery};
 use attribench_provenance::{
     Digest, LogReader, SigningKey, TreeReader, VerifyingKey,
-    recorder::{
-        AttributionFacts, ItemFacts, Recorder, RunFacts, SettlementFacts, StepFacts,
-    },
+    recorder::{AttributionFacts, ItemFacts, Recorder, RunFacts, SettlementFacts, StepFacts},
     records::{
         Attribution, Bits, Column, Commitment, Contribution, Contributor, Count, End, Item, Kept,
-        Kind, Payout, QueryScores, Record, Settlement, Step, Total, from_bytes,
+        Kind, Leaf, Payout, QueryScores, Record, Settlement, Step, Total, from_bytes,
     },
     state::{self, StateBytes},
     verify::{Comparison, compare, verify},
@@ -41,13 +39,14 @@ pub fn findings(
     forgeries: &[Forgery],
 ) -> Result<Vec<ForgeryFinding>> {
     let told = Told::read(folder)?;
+    let entries_read = verify(folder, &[key.public()])?.entries_read;
     forgeries
         .iter()
         .map(|forgery| {
-            let name = name_of(*forgery);
-            let place = scratch.join(name);
+            let place = scratch.join(forgery.name());
             told.clone().forged(*forgery)?.record(&place, key, *forgery)?;
-            check(*forgery, folder, &place, plan, &[key.public()])
+            let found = check(*forgery, folder, &place, plan, &[key.public()])?;
+            Ok(ForgeryFinding { entries_read, ..found })
         })
         .collect()
 }
@@ -76,10 +75,6 @@ pub fn rows(plan: &Plan, findings: &[ForgeryFinding]) -> Vec<Row> {
         ]
     };
     findings.iter().flat_map(of).collect()
-}
-
-fn name_of(forgery: Forgery) -> &'static str {
-    forgery.name()
 }
 
 fn check(
@@ -113,9 +108,9 @@ fn check(
         }
     };
     Ok(ForgeryFinding {
-        forgery: name_of(forgery).to_owned(),
+        forgery: forgery.name().to_owned(),
         what: forgery.summary().to_owned(),
-        entries_read: new.checkpoint().head().size,
+        entries_read: 0,
         verify: verified.err().map(|error| first_line(&error.to_string())),
         audit: words,
         audit_share: found as f64 / AUDITS as f64,
@@ -220,14 +215,12 @@ impl Told {
                 let Some(paid) = self.settlements.last_mut() else {
                     bail!("the run paid nobody: a forked log needs `money`");
                 };
-                // The same pot, and none of it paid.
-                paid.entry.treasury.0 += paid.entry.paid.0;
-                paid.entry.paid = Count(0);
+                // The same pot, and all of it goes to the operator's own treasury.
+                let pot = paid.entry.pot;
                 paid.payouts.fill(0);
-                paid.journal = vec![issue_to_treasury(paid.entry.treasury.0)];
-                paid.entry.pot = paid.entry.treasury;
-                paid.entry.burn = Count(0);
-                paid.entry.carry = Count(0);
+                paid.journal = vec![issue_to_treasury(pot.0)];
+                paid.entry.treasury = pot;
+                (paid.entry.paid, paid.entry.burn, paid.entry.carry) = Default::default();
             }
             // This one is written after everything else.
             Forgery::BackDatedContribution => {}
@@ -334,10 +327,7 @@ fn told_step(record: Step) -> Result<ToldStep> {
     })
 }
 
-fn leaves<R>(folder: &Path, size: u64) -> Result<Vec<R>>
-where
-    R: serde::Serialize + serde::de::DeserializeOwned,
-{
+fn leaves<R: Leaf>(folder: &Path, size: u64) -> Result<Vec<R>> {
     let tree = TreeReader::open(folder, size);
     tree.entries().map(|entry| Ok(from_bytes(&entry?)?)).collect()
 }

@@ -18,7 +18,7 @@ use attribench_engine::{
     spec::Precision,
 };
 use attribench_provenance::{
-    Digest, LogError, SigningKey,
+    Digest, LogError, SigningKey, croissant,
     recorder::{
         AttributionFacts, ItemFacts, Recorder as LogRecorder, RunFacts, SettlementFacts, StepFacts,
     },
@@ -47,6 +47,34 @@ const ERRORS: [&str; 6] = [
 pub struct Origins {
     /// Licence and time of contribution by contributor; the data set's where one is missing.
     pub by_contributor: BTreeMap<String, (String, Option<u64>)>,
+}
+
+impl Origins {
+    /// From a Croissant description, whose contributors must be those of the run.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or names somebody who gave nothing.
+    pub fn read(file: &Path, plan: &Plan) -> Result<Self> {
+        let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
+        let card = croissant::import(&text).with_context(|| file.display().to_string())?;
+        let known = plan.train.contributors();
+        let mut by_contributor = BTreeMap::new();
+        for share in card.shares {
+            if !known.contains(&share.contributor) {
+                bail!(
+                    "{}: no contributor `{}` (known: {})",
+                    file.display(),
+                    share.contributor,
+                    known.join(", ")
+                );
+            }
+            if let Some(time) = share.time.filter(|time| *time > now()) {
+                bail!("{}: {time} lies in the future: use seconds since 1970", file.display());
+            }
+            by_contributor.insert(share.contributor, (share.licence, share.time));
+        }
+        Ok(Self { by_contributor })
+    }
 }
 
 /// Writes the log of a run while it trains.

@@ -39,6 +39,11 @@ pub enum RecordError {
     },
 }
 
+/// What can be written and read as a leaf of a tree.
+pub trait Leaf: Serialize + DeserializeOwned {}
+
+impl<R: Serialize + DeserializeOwned> Leaf for R {}
+
 /// Canonical bytes of a record.
 ///
 /// # Panics
@@ -51,7 +56,7 @@ pub fn to_bytes<R: Serialize>(record: &R) -> Vec<u8> {
 ///
 /// # Errors
 /// [`RecordError`] for every other byte sequence than the one that [`to_bytes`] gives.
-pub fn from_bytes<R: Serialize + DeserializeOwned>(bytes: &[u8]) -> Result<R, RecordError> {
+pub fn from_bytes<R: Leaf>(bytes: &[u8]) -> Result<R, RecordError> {
     let record: R = serde_json::from_slice(bytes)
         .map_err(|error| RecordError::Form { reason: error.to_string() })?;
     if to_bytes(&record) == bytes { Ok(record) } else { Err(RecordError::NotCanonical) }

@@ -3,6 +3,8 @@
 // Each test file uses its own part of this.
 #![allow(dead_code)]
 
+pub mod mutate;
+
 use std::{collections::BTreeMap, path::Path};
 
 use attribench_provenance::{
