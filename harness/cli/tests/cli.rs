@@ -661,7 +661,7 @@ fn lists_hold_every_registered_name() {
         ("models", attribench_models::REGISTRY.iter().map(|entry| entry.name).collect()),
         ("methods", attribench_methods::REGISTRY.iter().map(|entry| entry.info.name).collect()),
         ("rules", ledger_sim::rules::stream_rules().map(|entry| entry.name).collect()),
-        ("truths", vec!["leave-contributor-out", "leave-one-out", "subsets"]),
+        ("truths", vec!["game", "leave-contributor-out", "leave-one-out", "subsets"]),
     ];
     for (kind, expected) in registered {
         let items = all[kind].as_array().unwrap_or_else(|| panic!("no {kind} are listed"));

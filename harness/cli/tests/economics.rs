@@ -101,7 +101,7 @@ fn everything_wrong_is_told_with_line_and_column() {
     assert_eq!(output.status.code(), Some(2));
     let said = words(&output);
     for part in [
-        "tiny.yaml:10:28: `contributors.useful`: expected a share",
+        "tiny.yaml:10:27: `contributors.useful`: expected a share",
         "tiny.yaml:12:8: `fees.per-query`: expected money",
         "units tokens, base-units, USD",
         "110 % of the net fee",

@@ -577,7 +577,7 @@ impl<T: Real> Model<T> for Network {
             let mut tape = self.output_gradients(&theta, &block, Quantity::Loss, None);
             // An example of weight 0 has a derivative of its own all the same.
             let plain = tape.gradient(self.ops.len()).to_vec();
-            weigh(tape.output_gradient(), weights);
+            weigh(tape.gradient_mut(self.ops.len()), weights);
             tape.backward(self, &mut Plain { theta: &theta, gradient: None });
             let tangents = Tangents::forward(self, &tape, &theta, &directions);
             let along = tangents.of_quantity(&plain, rows);

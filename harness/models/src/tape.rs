@@ -55,6 +55,10 @@ impl<T: Real> Tape<T> {
         &self.gradients[node]
     }
 
+    pub(crate) fn gradient_mut(&mut self, node: usize) -> &mut [T] {
+        &mut self.gradients[node]
+    }
+
     /// Number of nodes.
     pub(crate) fn len(&self) -> usize {
         self.nodes.len()
