@@ -61,7 +61,7 @@ fn add_scores(streams: &Streams, settlement: u32, net: &mut [f64]) {
     for pair in 0..QUERIES * TOUCHED / 2 {
         let words = streams.words(Purpose::Demand, 0, settlement, pair);
         for half in [[words[0], words[1]], [words[2], words[3]]] {
-            let at = (u64::from(half[0]) * CONTRIBUTORS as u64 >> 32) as usize;
+            let at = ((u64::from(half[0]) * CONTRIBUTORS as u64) >> 32) as usize;
             net[at] += f64::from(half[1]) / f64::from(u32::MAX) - 0.2;
         }
     }

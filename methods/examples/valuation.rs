@@ -3,6 +3,8 @@
 //!
 //! Prints one JSON object: seconds, evaluations, and the share of the time outside of evaluations.
 
+#![allow(clippy::disallowed_types, reason = "the clock is what this program reports")]
+
 use std::{cell::Cell, sync::Mutex, time::Instant};
 
 use attribench_core::{

@@ -180,7 +180,7 @@ fn the_page_needs_nothing_else() {
     for part in ["held", "failed", "20260101", "a01abce", "Zalando", "Fashion-MNIST, 5,000"] {
         assert!(page.contains(part), "the page lacks `{part}`");
     }
-    assert_eq!(page.matches("<svg ").count(), 5);
+    assert_eq!(page.matches("<svg ").count(), 6);
 }
 
 #[test]
@@ -379,6 +379,7 @@ fn a_page_without_known_metrics_says_so() {
     record.rows.retain(|row| row.metric == "calibration-slope");
     record.effects.clear();
     record.payouts.clear();
+    record.sampling_errors.clear();
     let page = page_of(&record, &RunFacts::default());
     for reason in ["No row has the metric `lds`", "`mispaid-tokens`", "no payouts", "no pairs"] {
         assert!(page.contains(reason), "the page lacks `{reason}`");

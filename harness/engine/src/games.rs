@@ -523,7 +523,7 @@ impl Accounts<'_> {
 /// Bytes that the table of a game holds at one time: it is made, kept and sliced once more.
 pub fn table_bytes(asked: &Coalitions, contributors: usize, queries: usize) -> u64 {
     let players = (contributors * asked.parts).min(MOST_PLAYERS);
-    4 * (asked.seeds as u64) * (queries as u64) * 8 << players
+    (4 * (asked.seeds as u64) * (queries as u64) * 8) << players
 }
 
 #[cfg(test)]

@@ -468,7 +468,7 @@ fn metasmoothness<T: Real>(
     for direction in 0..DIRECTIONS {
         let mut stream = stream(seed, "metasmoothness", direction as u64);
         let chosen: Vec<bool> =
-            (0..trainer.train().len()).map(|_| stream.next_u32() % 10 == 0).collect();
+            (0..trainer.train().len()).map(|_| stream.next_u32().is_multiple_of(10)).collect();
         for left in [0.5, 0.0] {
             let weight = |&chosen: &bool| T::from_f64(if chosen { left } else { 1.0 });
             weights.push(chosen.iter().map(weight).collect::<Vec<T>>());

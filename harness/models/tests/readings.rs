@@ -172,6 +172,15 @@ fn captured_gradient(captures: &Captures<f64>, layout: &Layout, row: usize) -> V
     gradient
 }
 
+/// Slopes at 0 by differences of fourth order: normalisations of few numbers bend so much that the
+/// second order is off by more than the tolerance.
+fn slopes_of(at: impl Fn(f64) -> Vec<f64>) -> Vec<f64> {
+    let h = 1e-5;
+    let (near, far) = ((at(h), at(-h)), (at(2.0 * h), at(-2.0 * h)));
+    let slope = |i: usize| (8.0 * (near.0[i] - near.1[i]) - (far.0[i] - far.1[i])) / (12.0 * h);
+    (0..near.0.len()).map(slope).collect()
+}
+
 fn assert_close(found: &[f64], expected: &[f64], what: &str) {
     let scale = expected.iter().fold(1e-3f64, |top, value| top.max(value.abs()));
     for (index, (f, e)) in found.iter().zip(expected).enumerate() {
@@ -207,7 +216,7 @@ proptest! {
                     quantities(&case, &moved(&case.theta, unit.view(), step), quantity)
                         .iter().zip(&case.weights).map(|(q, w)| q * w).sum()
                 };
-                slopes.push((total(1e-5) - total(-1e-5)) / 2e-5);
+                slopes.push(slopes_of(|step| vec![total(step)])[0]);
             }
             assert_close(&gradient, &slopes, "gradient");
         }
@@ -238,8 +247,7 @@ proptest! {
                 case.network.tangents(&case.theta, &case.examples, quantity, directions.view());
             for (k, direction) in directions.outer_iter().enumerate() {
                 let at = |step| quantities(&case, &moved(&case.theta, direction, step), quantity);
-                let slopes: Vec<f64> =
-                    at(1e-5).iter().zip(at(-1e-5)).map(|(up, down)| (up - down) / 2e-5).collect();
+                let slopes = slopes_of(at);
                 assert_close(&tangents.column(k).to_vec(), &slopes, "tangent");
             }
         }
@@ -257,8 +265,7 @@ proptest! {
                 let theta = moved(&case.theta, direction, step);
                 case.network.gradient(&theta, &case.examples, Quantity::Loss, &case.weights)
             };
-            let slopes: Vec<f64> = gradient(1e-5)
-                .iter().zip(gradient(-1e-5)).map(|(up, down)| (up - down) / 2e-5).collect();
+            let slopes = slopes_of(gradient);
             assert_close(&products.row(k).to_vec(), &slopes, "hessian product");
         }
     }

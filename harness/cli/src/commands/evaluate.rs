@@ -1,6 +1,6 @@
 //! `attribench evaluate`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
 use attribench_datasets::ExampleId;
@@ -71,7 +71,7 @@ enum ScaleArgument {
 
 impl EvaluateArguments {
     /// What the command line says of the scores, over what stands beside them.
-    fn declaration(&self, scores: &PathBuf) -> Result<Declaration> {
+    fn declaration(&self, scores: &Path) -> Result<Declaration> {
         let beside = Declaration::beside(scores)?;
         let sign = self.sign.map(|sign| match sign {
             SignArgument::Helps => Sign::PositiveHelps,
@@ -174,7 +174,7 @@ fn figures(arguments: &EvaluateArguments) -> Result<(Vec<String>, Vec<Figure>)> 
 }
 
 /// Scores of any kind of file.
-fn read(path: &PathBuf) -> Result<ScoreFile> {
+fn read(path: &Path) -> Result<ScoreFile> {
     if path.extension().is_some_and(|extension| extension == "parquet") {
         let (train_ids, query_ids, values) = attribench_reports::read_scores(path)?;
         let ids = |ids: Vec<u32>| Some(ids.into_iter().map(ExampleId).collect());
@@ -184,7 +184,7 @@ fn read(path: &PathBuf) -> Result<ScoreFile> {
 }
 
 /// The file's name, with the method that made the scores where that is known.
-fn name_of(path: &std::path::Path, declaration: &Declaration) -> String {
+fn name_of(path: &Path, declaration: &Declaration) -> String {
     let file = path.file_name().unwrap_or_default().to_string_lossy();
     match &declaration.method {
         Some(method) => format!("{file} ({method})"),

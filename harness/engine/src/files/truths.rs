@@ -152,12 +152,15 @@ impl TruthFile {
     }
 }
 
+/// Masks `(rows, n)`, and one matrix `(rows, Q)` a seed.
+type MasksAndValues = (Array2<bool>, Vec<Array2<f64>>);
+
 /// Masks `(rows, n)` and one matrix `(rows, Q)` a seed; none where neither is there.
 fn read_pair(
     archive: &mut Archive,
     masks: &str,
     values: &str,
-) -> Result<Option<(Array2<bool>, Vec<Array2<f64>>)>, FileError> {
+) -> Result<Option<MasksAndValues>, FileError> {
     if !archive.holds(masks) && !archive.holds(values) {
         return Ok(None);
     }
