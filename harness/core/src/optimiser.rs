@@ -440,7 +440,7 @@ mod tests {
         let found = walk(rule(Optimiser::AdamW(coupled)), 0.5, 2);
         let first = 0.5 * 2.0 / 4.01f64.sqrt();
         let gradient = 1.1 * first - 2.0;
-        let m = (0.5 * -1.0 + 0.5 * gradient) / 0.75;
+        let m = (-0.5 + 0.5 * gradient) / 0.75;
         let v = (0.75 * 1.0 + 0.25 * gradient * gradient) / (1.0 - 0.5625);
         let second = first - 0.5 * m / (v + 0.01).sqrt();
         assert!((found[1] - second).abs() < 1e-14, "{found:?} {second}");
