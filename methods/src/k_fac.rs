@@ -12,7 +12,9 @@
 //! (`sampled`, `empirical`); then one for each training example and query.
 //!
 //! # Shapes
-//! As `ek-fac`, with one pass less over the data.
+//! Factors as in `ek-fac`. With damping on the factors, turned captures `(n, d)` and `(q, d)` of
+//! both sides, `(n, d) x (d, q) -> (n, q)` twice a layer, and no direction; with damping on the
+//! product, as `ek-fac`.
 //!
 //! # Differs from the paper
 //! The expectation runs over all labels with their probabilities; drawing is an option. Weight
@@ -31,8 +33,10 @@
 //! 2015, arXiv 1503.05671.
 
 use attribench_core::{
-    Context, FinalModel, Method, MethodError, MethodInfo, Real, Scale, Scorer, View,
+    Context, FinalModel, Method, MethodError, MethodInfo, Queries, Real, Scale, Scorer, Scores,
+    View,
 };
+use ndarray::{Array2, s};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -40,6 +44,8 @@ use crate::{
     directions::influence,
     ek_fac::{divided, refuse_singular, working_bytes},
     kronecker::Eigenbasis,
+    label, pair,
+    turn::Turn,
 };
 
 /// See the [module](self).
@@ -94,33 +100,65 @@ impl Method for KFac {
     ) -> Result<Box<dyn Scorer<T> + 'a>, MethodError> {
         let mut numbers = context.stream("labels");
         let basis = Eigenbasis::fit(view.model(), view.train(), self.fisher, &mut numbers)?;
-        let damped = self.damped(&basis, view.recipe().rule.optimiser.ridge());
+        let gamma = view.recipe().rule.optimiser.ridge();
+        if self.placement == Placement::Factors {
+            let damped = self.damped_factors(&basis, gamma);
+            for (outputs, inputs) in &damped {
+                refuse_singular(outputs)?;
+                refuse_singular(inputs)?;
+            }
+            let solved = basis.turn.divided_by(&damped);
+            return Ok(Box::new(Fitted { view, turn: basis.turn, solved }));
+        }
+        let products = basis.products(|of_outputs, of_inputs, _| of_outputs * of_inputs);
+        let damped = basis.damped(products, gamma, self.damping);
         refuse_singular(&damped)?;
         Ok(influence::<Self, T>(view, basis.turn, move |b| Ok(divided(b, &damped))))
     }
 }
 
 impl KFac {
-    fn damped<T: Real>(&self, basis: &Eigenbasis<T>, gamma: f64) -> Vec<f64> {
-        if self.placement == Placement::Product {
-            let products = basis.products(|of_outputs, of_inputs, _| of_outputs * of_inputs);
-            return basis.damped(products, gamma, self.damping);
-        }
+    /// Damped eigenvalues of the outputs' and of the inputs' factor of every layer.
+    fn damped_factors<T: Real>(
+        &self,
+        basis: &Eigenbasis<T>,
+        gamma: f64,
+    ) -> Vec<(Vec<f64>, Vec<f64>)> {
         let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
-        // sqrt(lambda) / pi for the outputs' factor and pi sqrt(lambda) for the inputs'.
-        let shares: Vec<(f64, f64)> = basis
-            .eigenvalues
-            .iter()
-            .map(|(outputs, inputs)| {
-                let (outputs, inputs) = (mean(outputs), mean(inputs));
-                let root = (gamma + self.damping.relative_to(outputs * inputs)).sqrt();
-                let pi = if outputs * inputs > 0.0 { (inputs / outputs).sqrt() } else { 1.0 };
-                (root / pi, root * pi)
-            })
-            .collect();
-        basis.products(|of_outputs, of_inputs, layer| {
-            (of_outputs + shares[layer].0) * (of_inputs + shares[layer].1)
-        })
+        let raised = |values: &[f64], by: f64| values.iter().map(|value| value + by).collect();
+        let damped = |(outputs, inputs): &(Vec<f64>, Vec<f64>)| {
+            let (of_outputs, of_inputs) = (mean(outputs), mean(inputs));
+            let root = (gamma + self.damping.relative_to(of_outputs * of_inputs)).sqrt();
+            let both = of_outputs * of_inputs > 0.0;
+            let pi = if both { (of_inputs / of_outputs).sqrt() } else { 1.0 };
+            (raised(outputs, root / pi), raised(inputs, root * pi))
+        };
+        basis.eigenvalues.iter().map(damped).collect()
+    }
+}
+
+/// Factors that are inverted each for itself, so that no direction of a query is formed.
+struct Fitted<'a, T> {
+    view: View<'a, FinalModel, T>,
+    /// To the eigenvectors.
+    turn: Turn<T>,
+    /// The same, and divided by the eigenvalues.
+    solved: Turn<T>,
+}
+
+impl<T: Real> Scorer<T> for Fitted<'_, T> {
+    fn score(&mut self, queries: &Queries<T>) -> Result<Scores, MethodError> {
+        let (train, model) = (self.view.train(), self.view.model());
+        let x = self.solved.apply(pair::query_captures(model, queries));
+        let mut values = Array2::zeros((train.len(), queries.examples.len()));
+        for (start, g) in pair::train_captures(model, train) {
+            let g = self.turn.apply(g);
+            let products = pair::gradient_products(&g, &x, &self.turn.layout);
+            values
+                .slice_mut(s![start..start + g.len(), ..])
+                .assign(&(products / train.len() as f64));
+        }
+        label::<KFac, T>(train, queries, values)
     }
 }
 

@@ -6,7 +6,7 @@
 //! captures works on mapped ones: rotations to an eigenbasis, random projections, masks.
 
 use attribench_core::{Captures, Inputs, Layer, LayerCapture, LayerKind, Layout, Real, math};
-use ndarray::{Array2, s};
+use ndarray::{Array2, Axis, s};
 
 /// The maps of one layer.
 #[derive(Clone, Debug)]
@@ -44,6 +44,21 @@ impl<T: Real> Turn<T> {
             turned.push(image.at_positions(layer.positions));
         }
         Self { sides: Some(sides), layout: turned }
+    }
+
+    /// The same maps with their images divided, coordinate by coordinate: those of the output
+    /// gradients and of the inputs of each layer mapped.
+    pub(crate) fn divided_by(&self, divisors: &[(Vec<f64>, Vec<f64>)]) -> Self {
+        let mut turn = self.clone();
+        for (side, (outputs, inputs)) in turn.sides.iter_mut().flatten().zip(divisors) {
+            for (map, divisors) in [(&mut side.outputs, outputs), (&mut side.inputs, inputs)] {
+                for (mut column, divisor) in map.axis_iter_mut(Axis(1)).zip(divisors) {
+                    let scale = T::from_f64(1.0 / divisor);
+                    column.mapv_inplace(|value| value * scale);
+                }
+            }
+        }
+        turn
     }
 
     /// Captures of the mapped gradients, in the order of [`Self::layout`].
@@ -120,7 +135,10 @@ mod tests {
         let outputs = array![[1.0], [-1.0]];
         let turn = Turn::new(vec![Sides { layer: 1, inputs, outputs }], &layout);
         // R^T dW = (-4 -4 -2); times L: -4 - 4, -4 + 2.
-        let turned = turn.apply(g);
+        let turned = turn.apply(g.clone());
         assert_eq!(pair::gradients(&turned, &turn.layout), array![[-8.0, -2.0]]);
+        // Outputs over 2, inputs over 4 and 1.
+        let divided = turn.divided_by(&[(vec![2.0], vec![4.0, 1.0])]).apply(g);
+        assert_eq!(pair::gradients(&divided, &turn.layout), array![[-1.0, -1.0]]);
     }
 }

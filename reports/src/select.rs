@@ -83,9 +83,9 @@ pub(crate) fn comparisons(record: &Record, metric: &str) -> Vec<Comparison> {
     found
 }
 
-/// Rows of truths and runs describe no method.
+/// Rows of truths, runs and forgeries of a log describe no method.
 fn is_method(row: &Row) -> bool {
-    row.method != "truth" && row.method != "run"
+    row.method != "truth" && row.method != "run" && row.truth != "log"
 }
 
 /// The ceiling of a comparison of linear datamodelling scores.

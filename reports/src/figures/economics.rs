@@ -231,6 +231,8 @@ fn fan(study: &Economics, name: &str, title: &str, up: &str) -> Option<Figure> {
     if bands.is_empty() || bands.iter().all(is_flat) || bands[0].percentiles[2].len() < 2 {
         return None;
     }
+    let all = bands.len();
+    let bands = told_apart(bands);
     let curve = |(at, band): (usize, &&Band)| {
         let with = |percentile: usize| band.percentiles[percentile].clone();
         let bands = match bands.len() {
@@ -248,15 +250,30 @@ fn fan(study: &Economics, name: &str, title: &str, up: &str) -> Option<Figure> {
         title,
         across: &study.step,
         up,
-        curves: bands.iter().take(MOST_CURVES).enumerate().map(curve).collect(),
+        curves: bands.iter().enumerate().map(curve).collect(),
         guide: None,
     };
     let shades = match bands.len() {
         1 => "Median over replicas, with the middle half and the middle nine tenths.",
         _ => "Medians over replicas, with the middle half.",
     };
-    let caption = format!("{shades}{}", cut_words(bands.len()));
+    let caption = match all > bands.len() {
+        true => format!("{shades} {} of {all} cases, all different.", bands.len()),
+        false => shades.to_owned(),
+    };
     Some(Figure::drawn(&format!("fan-{name}"), title, caption, lines(&chart)))
+}
+
+/// Few enough bands to be told apart: of equal ones the first, and of many those evenly spaced.
+fn told_apart(bands: Vec<&Band>) -> Vec<&Band> {
+    let mut different: Vec<&Band> = vec![];
+    for band in bands {
+        if !different.iter().any(|known| known.percentiles[2] == band.percentiles[2]) {
+            different.push(band);
+        }
+    }
+    let count = different.len().min(MOST_CURVES);
+    (0..count).map(|at| different[at * (different.len() - 1) / (count - 1).max(1)]).collect()
 }
 
 /// Probability of being self-sustaining in time, over two parameters where the design is a grid.

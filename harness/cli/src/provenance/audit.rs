@@ -212,7 +212,9 @@ fn difference(entry: &Step, step: &RecordedStep<'_>) -> Option<String> {
     }
     let state = Digest::of(&step.parameters.bytes);
     if entry.state != state {
-        return Some(format!("recorded state {}, reached {state}", entry.state));
+        let short = |digest: Digest| digest.to_string()[..12].to_owned();
+        let (recorded, reached) = (short(entry.state), short(state));
+        return Some(format!("recorded state {recorded}..., reached {reached}..."));
     }
     let credits = Column::of(step.credits.iter().copied().map(Bits).collect());
     if to_bytes(&entry.credits) == to_bytes(&credits) {

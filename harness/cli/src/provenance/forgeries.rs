@@ -195,6 +195,10 @@ impl Told {
                     step.batch.remove(place);
                     step.credits.remove(place);
                 }
+                // Scores stand in the order of the manifest, whose first example it was.
+                for scores in self.attributions.iter_mut().flat_map(|told| &mut told.scores) {
+                    scores.remove(0);
+                }
             }
             Forgery::ReorderedBatch => {
                 let step = &mut self.steps[middle];
