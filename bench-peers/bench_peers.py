@@ -106,9 +106,9 @@ def build(jobs):
     They are run without cargo, so that no part of cargo is measured.
     """
     ours = sorted({job.command[1:3] for job in jobs if job.command[0] == OURS})
-    command = ["cargo", "build", "--release", "--message-format", "json"]
-    for package, example in ours:
-        command += ["--package", package, "--example", example]
+    command = ["cargo", "build", "--release", "--locked", "--workspace", "--message-format", "json"]
+    for _, example in ours:
+        command += ["--example", example]
     built = subprocess.run(command, cwd=REPOSITORY, check=True, stdout=subprocess.PIPE, text=True)
     messages = map(json.loads, built.stdout.splitlines())
     files = {message["target"]["name"]: message["executable"] for message in messages

@@ -20,24 +20,59 @@ const METRICS: [&str; 8] = [
     "mislabel-auc",
 ];
 
-/// Methods and their key metrics with intervals, in aligned columns, at most 100 columns wide.
-/// What did not fit or is not known here is named below the table.
+/// Metrics of the values and samplers of a game of contributors.
+const GAME_METRICS: [&str; 6] = [
+    "share-distance",
+    "share-error",
+    "error-coverage",
+    "split-gain",
+    "merge-largest-gain",
+    "copy-gain",
+];
+
+/// Methods and their key metrics with intervals, in aligned columns, at most 100 columns wide; then
+/// so the values and samplers of a game of contributors, which score no queries. What did not fit or
+/// is not known here is named below the tables.
 pub fn summary_table(record: &Record) -> String {
-    let methods = methods(record);
-    if methods.is_empty() {
+    let (methods, values): (Vec<_>, Vec<_>) =
+        methods(record).into_iter().partition(|(_, access)| access.is_some());
+    if methods.is_empty() && values.is_empty() {
         return "no method was measured\n".to_owned();
     }
-    let mut columns = vec![
-        column("method", methods.iter().map(|(method, _)| shortened(method))),
-        column(
-            "reads",
-            methods.iter().map(|(_, access)| access.map_or("", AccessLevel::title).into()),
-        ),
-    ];
+    let mut text = String::new();
     let mut shown: Vec<&str> = Vec::new();
-    for metric in METRICS.into_iter().filter(|metric| is_measured(record, metric)) {
-        let cells = methods.iter().map(|(method, _)| cell(record, method, metric));
-        let column = column(metric, cells);
+    if !methods.is_empty() {
+        let names = methods.iter().map(|(method, _)| method.as_str()).collect::<Vec<_>>();
+        let access = methods.iter().map(|(_, access)| access.map_or("", AccessLevel::title).into());
+        let leading = vec![
+            column("method", names.iter().map(|method| shortened(method))),
+            column("reads", access),
+        ];
+        text += &aligned(record, &names, leading, &METRICS, &mut shown);
+    }
+    if !values.is_empty() {
+        let names = values.iter().map(|(value, _)| value.as_str()).collect::<Vec<_>>();
+        let leading = vec![column("value of the game", names.iter().map(|name| shortened(name)))];
+        text += &aligned(record, &names, leading, &GAME_METRICS, &mut shown);
+    }
+    text + &further(record, &shown)
+}
+
+/// One line for each name: the leading columns and as many metrics as fit, which join `shown`.
+fn aligned<'a>(
+    record: &Record,
+    names: &[&str],
+    mut columns: Vec<Vec<String>>,
+    metrics: &[&'a str],
+    shown: &mut Vec<&'a str>,
+) -> String {
+    let has = |metric: &str| {
+        comparisons(record, metric)
+            .iter()
+            .any(|comparison| names.iter().any(|name| comparison.get(name).is_some()))
+    };
+    for metric in metrics.iter().copied().filter(|metric| has(metric)) {
+        let column = column(metric, names.iter().map(|name| cell(record, name, metric)));
         let width: usize = columns.iter().chain([&column]).map(|column| width(column)).sum();
         if width + GAP.len() * columns.len() <= MOST_COLUMNS {
             columns.push(column);
@@ -45,7 +80,7 @@ pub fn summary_table(record: &Record) -> String {
         }
     }
     let mut text = String::new();
-    for line in 0..=methods.len() {
+    for line in 0..=names.len() {
         let cells: Vec<String> = columns
             .iter()
             .map(|column| format!("{:<width$}", column[line], width = width(column)))
@@ -53,7 +88,7 @@ pub fn summary_table(record: &Record) -> String {
         text += cells.join(GAP).trim_end();
         text.push('\n');
     }
-    text + &further(record, &shown)
+    text
 }
 
 fn column(heading: &str, cells: impl Iterator<Item = String>) -> Vec<String> {
@@ -69,10 +104,6 @@ fn shortened(method: &str) -> String {
         return method.to_owned();
     }
     method.chars().take(LONGEST_METHOD - 1).chain(['…']).collect()
-}
-
-fn is_measured(record: &Record, metric: &str) -> bool {
-    !comparisons(record, metric).is_empty()
 }
 
 /// The value in the setting that comes first on the page, so that the two agree.
