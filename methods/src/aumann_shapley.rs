@@ -30,13 +30,17 @@
 //! attribution for deep networks, ICML 2017, arXiv 1703.01365.
 
 use attribench_core::{
-    Account, AndRetraining, Context, FullTrace, Method, MethodError, MethodInfo, Observer,
-    Optimiser, Queries, Real, Retrain, RunError, Scale, Scorer, Scores, Step, View,
+    Account, AndRetraining, Context, Curvature, FullTrace, Method, MethodError, MethodInfo,
+    Observer, Optimiser, Queries, Real, Retrain, RunError, Scale, Scorer, Scores, Step, View,
 };
 use ndarray::{Array2, Axis};
 use serde::{Deserialize, Serialize};
 
-use crate::{label, metagradient::metagradient, quadrature::gauss_legendre};
+use crate::{
+    label,
+    metagradient::{StepCurvature, metagradient},
+    quadrature::gauss_legendre,
+};
 
 /// See the [module](self).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -110,7 +114,8 @@ impl<T: Real> Scorer<T> for Fitted<'_, T> {
         let mut values = Array2::<f64>::zeros((n, q));
         for (s, c) in gauss_legendre(self.nodes) {
             let weights = vec![T::from_f64(s); n];
-            let derivative = metagradient(view, queries, |observer| {
+            let exact = StepCurvature::Of(Curvature::Hessian);
+            let derivative = metagradient(view, queries, exact, |observer| {
                 retrain.replay_backwards(&weights, observer)
             })?;
             values.scaled_add(c, &derivative);

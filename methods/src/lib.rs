@@ -4,6 +4,7 @@
 //! and its entry. It knows the contract of `attribench-core` and nothing else: no truth, no metric,
 //! no file, no clock.
 
+pub mod adam_w_influence;
 pub mod arnoldi;
 pub mod aumann_shapley;
 pub mod by_retraining;
@@ -34,6 +35,7 @@ pub mod input_similarity;
 pub mod k_fac;
 pub mod knn_shapley;
 mod kronecker;
+pub mod lava;
 pub mod lissa;
 pub mod lo_gra;
 pub mod metagradient;
@@ -66,6 +68,7 @@ mod common;
 use attribench_core::{Examples, Method, MethodEntry, MethodError, Queries, Real, Scores};
 use ndarray::Array2;
 
+pub use adam_w_influence::{AdamWInfluence, Substitute};
 pub use arnoldi::Arnoldi;
 pub use aumann_shapley::AumannShapley;
 pub use by_retraining::ByRetraining;
@@ -90,6 +93,7 @@ pub use influence_explicit::InfluenceExplicit;
 pub use input_similarity::InputSimilarity;
 pub use k_fac::{KFac, Placement};
 pub use knn_shapley::KnnShapley;
+pub use lava::Lava;
 pub use lissa::Lissa;
 pub use lo_gra::LoGra;
 pub use metagradient::Metagradient;
@@ -109,6 +113,7 @@ pub use trak_published::TrakPublished;
 
 /// All methods, sorted by name.
 pub static REGISTRY: &[MethodEntry] = &[
+    MethodEntry::of::<AdamWInfluence>(),
     MethodEntry::of::<Arnoldi>(),
     MethodEntry::of::<AumannShapley>(),
     MethodEntry::of::<ByRetraining>(),
@@ -131,6 +136,7 @@ pub static REGISTRY: &[MethodEntry] = &[
     MethodEntry::of::<InputSimilarity>(),
     MethodEntry::of::<KFac>(),
     MethodEntry::of::<KnnShapley>(),
+    MethodEntry::of::<Lava>(),
     MethodEntry::of::<Lissa>(),
     MethodEntry::of::<LoGra>(),
     MethodEntry::of::<Metagradient>(),

@@ -10,7 +10,6 @@
 //! A direction's tangents of the batch's losses are all its products `psi . g_i` at once, and
 //! reverse differentiation of their sum is `H_t psi`: no per-example gradient is formed.
 //!
-//!
 //! `mode: forward` gives the same numbers by carrying `d theta_t / d w_i` along with the run, for
 //! all queries at once: dear for many examples, cheap for many queries.
 //!
@@ -78,6 +77,20 @@ fn vectors(moments: usize) -> usize {
     moments + 2
 }
 
+/// Most bytes that one replay in reverse takes.
+pub(crate) fn working_bytes(
+    examples: usize,
+    queries: usize,
+    parameters: usize,
+    number: usize,
+) -> u64 {
+    // Adam's adjoints, the most there are; the end's gradients in `f64` while they begin.
+    let most = ADJOINT_NUMBERS.max(vectors(2) * parameters);
+    let adjoints = (vectors(2) * queries * parameters).min(most);
+    let scores = examples * queries * size_of::<f64>();
+    (adjoints * number + adjoints / vectors(2) * size_of::<f64>() + scores) as u64
+}
+
 impl Method for Metagradient {
     type Access = FullTrace;
     const INFO: MethodInfo = MethodInfo {
@@ -93,11 +106,7 @@ impl Method for Metagradient {
         parameters: usize,
         number: usize,
     ) -> u64 {
-        // Adam's adjoints, the most there are; the end's gradients in `f64` while they begin.
-        let most = ADJOINT_NUMBERS.max(vectors(2) * parameters);
-        let adjoints = (vectors(2) * queries * parameters).min(most);
-        let scores = examples * queries * size_of::<f64>();
-        (adjoints * number + adjoints / vectors(2) * size_of::<f64>() + scores) as u64
+        working_bytes(examples, queries, parameters, number)
     }
 
     fn fit<'a, T: Real>(
@@ -119,7 +128,8 @@ impl<T: Real> Scorer<T> for Fitted<'_, T> {
         let view = self.view;
         let values = match self.mode {
             Mode::Reverse => {
-                metagradient(view, queries, |observer| view.replay_backwards(observer))?
+                let exact = StepCurvature::Of(Curvature::Hessian);
+                metagradient(view, queries, exact, |observer| view.replay_backwards(observer))?
             }
             Mode::Forward => {
                 directional_derivatives(view, &Array2::eye(view.train().len()), queries)?
@@ -129,11 +139,21 @@ impl<T: Real> Scorer<T> for Fitted<'_, T> {
     }
 }
 
+/// What stands for the Hessian of a batch's loss.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StepCurvature {
+    /// The Hessian itself, which makes the derivative exact, or the Gauss-Newton matrix.
+    Of(Curvature),
+    /// `(1 / B) sum_i w_i g_i g_i^T`, with the labels that the data have.
+    EmpiricalFisher,
+}
+
 /// `d f_q / d w_i`, `(n, q)`, of the run that `replay` shows backwards to the observer it is given,
 /// once for each block of queries.
 pub(crate) fn metagradient<A: ReadsTrace, T: Real>(
     view: View<'_, A, T>,
     queries: &Queries<T>,
+    curvature: StepCurvature,
     mut replay: impl FnMut(&mut dyn Observer<T>) -> Result<(), RunError>,
 ) -> Result<Array2<f64>, RunError> {
     let vectors = vectors(view.recipe().rule.optimiser.moments());
@@ -142,7 +162,7 @@ pub(crate) fn metagradient<A: ReadsTrace, T: Real>(
     for (first, examples) in queries.examples.blocks((ADJOINT_NUMBERS / (vectors * p)).max(1)) {
         let block = first..first + examples.len();
         let asked = Queries { examples, utility: queries.utility };
-        let mut reverse = Reverse::new(view, &asked);
+        let mut reverse = Reverse::new(view, &asked, curvature);
         replay(&mut reverse)?;
         values.slice_mut(s![.., block]).assign(&reverse.scores);
     }
@@ -242,6 +262,7 @@ fn shares<T: Real>(step: &Step<'_, T>, share: f64) -> Vec<T> {
 struct Reverse<'a, A, T> {
     view: View<'a, A, T>,
     queries: &'a Queries<T>,
+    curvature: StepCurvature,
     /// `(q, p)`; empty before the last step has been shown.
     lambda: Array2<T>,
     moments: Vec<Array2<T>>,
@@ -251,11 +272,11 @@ struct Reverse<'a, A, T> {
 }
 
 impl<'a, A: ReadsTrace, T: Real> Reverse<'a, A, T> {
-    fn new(view: View<'a, A, T>, queries: &'a Queries<T>) -> Self {
+    fn new(view: View<'a, A, T>, queries: &'a Queries<T>, curvature: StepCurvature) -> Self {
         let empty = Array2::zeros((0, 0));
         let scores = Array2::zeros((view.train().len(), queries.examples.len()));
         let (lambda, directions) = (empty.clone(), empty);
-        Self { view, queries, lambda, moments: Vec::new(), directions, scores }
+        Self { view, queries, curvature, lambda, moments: Vec::new(), directions, scores }
     }
 
     /// `lambda_T = grad f_q(theta_T)`, and no adjoint of the moments.
@@ -282,11 +303,41 @@ impl<'a, A: ReadsTrace, T: Real> Reverse<'a, A, T> {
             );
         }
     }
+
+    /// Tangents `psi . g_i` of the batch, `(batch, q)`; curvature products join the adjoints.
+    fn reverse_gradient(
+        &mut self,
+        step: &Step<'_, T>,
+        curvature: Curvature,
+        share: f64,
+    ) -> Array2<f64> {
+        let batch = self.view.train().select(step.rows);
+        let weights = shares(step, share);
+        let (directions, lambda) = (self.directions.view(), self.lambda.view_mut());
+        let model = self.view.model_at(step.before);
+        model.derivatives(&batch, &weights, curvature, directions, lambda).mapv(Real::to_f64)
+    }
+
+    /// The same with the batch's outer products of gradients.
+    fn reverse_fisher(&mut self, step: &Step<'_, T>, share: f64) -> Array2<f64> {
+        let g = pair::gradients(step.captures, self.view.model_at(step.before).layout());
+        // (batch, p) x (p, q) -> (batch, q)
+        let tangents = math::matmul(g.view(), self.directions.mapv(Real::to_f64).t());
+        let mut weighted = tangents.clone();
+        for (mut row, weight) in weighted.outer_iter_mut().zip(step.weights) {
+            row *= share * weight.to_f64();
+        }
+        // (q, batch) x (batch, p) -> (q, p)
+        self.lambda.zip_mut_with(&math::matmul(weighted.t(), g.view()), |lambda, &product| {
+            *lambda += T::from_f64(product);
+        });
+        tangents
+    }
 }
 
 impl<A: ReadsTrace, T: Real> Observer<T> for Reverse<'_, A, T> {
     fn reads_captures(&self) -> bool {
-        false
+        self.curvature == StepCurvature::EmpiricalFisher
     }
 
     fn step(&mut self, step: &Step<'_, T>) -> Result<(), RunError> {
@@ -295,18 +346,13 @@ impl<A: ReadsTrace, T: Real> Observer<T> for Reverse<'_, A, T> {
         }
         self.reverse_update(step);
         let share = 1.0 / self.view.recipe().rule.batch_size as f64;
-        let weights = shares(step, share);
-        let batch = self.view.train().select(step.rows);
-        let tangents = self.view.model_at(step.before).derivatives(
-            &batch,
-            &weights,
-            Curvature::Hessian,
-            self.directions.view(),
-            self.lambda.view_mut(),
-        );
+        let tangents = match self.curvature {
+            StepCurvature::Of(curvature) => self.reverse_gradient(step, curvature, share),
+            StepCurvature::EmpiricalFisher => self.reverse_fisher(step, share),
+        };
         for (&row, tangents) in step.rows.iter().zip(tangents.axis_iter(Axis(0))) {
             for (score, tangent) in self.scores.row_mut(row).iter_mut().zip(tangents) {
-                *score += share * tangent.to_f64();
+                *score += share * tangent;
             }
         }
         Ok(())
