@@ -31,8 +31,8 @@ const GAME_METRICS: [&str; 6] = [
 ];
 
 /// Methods and their key metrics with intervals, in aligned columns, at most 100 columns wide; then
-/// so the values and samplers of a game of contributors, which score no queries. What did not fit or
-/// is not known here is named below the tables.
+/// so the values and samplers of a game of contributors, which score no queries. What did not fit
+/// or is not known here is named below the tables.
 pub fn summary_table(record: &Record) -> String {
     let (methods, values): (Vec<_>, Vec<_>) =
         methods(record).into_iter().partition(|(_, access)| access.is_some());
