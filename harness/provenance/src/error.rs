@@ -17,6 +17,44 @@ pub enum LogError {
         /// What it said.
         source: std::io::Error,
     },
+    /// There is no log where one was looked for.
+    #[error("{path} holds no log\nhint: `attribench run NAME --log` keeps one")]
+    NoLog {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A file of a log is not there.
+    #[error("{path} is missing\nhint: a log is all of its files; take a copy from elsewhere")]
+    Missing {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A key is never written over.
+    #[error(
+        "{path} is there already\nhint: a key that signed must not be lost; choose another name"
+    )]
+    KeyExists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Others than the owner may read a secret key.
+    #[error("{path}: others than its owner may read this secret key\nhint: chmod 600")]
+    KeyOpen {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A log is gone on with by those who signed it.
+    #[error("the log is signed by {signers}\nhint: `--key` takes the secret key of that name")]
+    OtherKey {
+        /// Names and ids of the keys.
+        signers: String,
+    },
+    /// A later word that verification would refuse.
+    #[error("the log cannot be amended so: {reason}\nhint: nothing was written")]
+    Amendment {
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A file does not hold what it should.
     #[error(
         "{path}: {reason}\nhint: this log was altered or is damaged; take a copy from elsewhere"
@@ -77,7 +115,7 @@ pub enum LogError {
     #[error(transparent)]
     Note(#[from] NoteError),
     /// A proof was refused.
-    #[error(transparent)]
+    #[error("{0}\nhint: one of the two was altered; ask for them again")]
     Proof(#[from] ProofError),
 }
 
@@ -86,6 +124,15 @@ impl LogError {
     pub(crate) fn io(path: &Path) -> impl Fn(std::io::Error) -> Self + use<> {
         let path = path.to_owned();
         move |source| Self::Io { path: path.clone(), source }
+    }
+
+    /// As [`Self::io`], for files that a log cannot be without.
+    pub(crate) fn of_part(path: &Path) -> impl Fn(std::io::Error) -> Self + use<> {
+        let path = path.to_owned();
+        move |source| match source.kind() {
+            std::io::ErrorKind::NotFound => Self::Missing { path: path.clone() },
+            _ => Self::Io { path: path.clone(), source },
+        }
     }
 
     /// An error about the content of a file.

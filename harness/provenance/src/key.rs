@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::Write as _,
+    io::{ErrorKind, Write as _},
     path::{Path, PathBuf},
 };
 
@@ -24,7 +24,10 @@ pub fn make(name: &str, path: &Path) -> Result<(PathBuf, PathBuf), LogError> {
             .create_new(true)
             .open(file)
             .and_then(|mut opened| opened.write_all(text.as_bytes()).and(opened.sync_all()))
-            .map_err(LogError::io(file))
+            .map_err(|error| match error.kind() {
+                ErrorKind::AlreadyExists => LogError::KeyExists { path: file.to_owned() },
+                _ => LogError::io(file)(error),
+            })
     };
     write(&secret, &mut owner_alone(), key.to_secret_text() + "\n")?;
     write(&public, &mut OpenOptions::new(), format!("{}\n", key.public()))?;
@@ -38,8 +41,7 @@ pub fn make(name: &str, path: &Path) -> Result<(PathBuf, PathBuf), LogError> {
 pub fn read_secret(file: &Path) -> Result<SigningKey, LogError> {
     let opened = File::open(file).map_err(LogError::io(file))?;
     if is_open_to_others(&opened).map_err(LogError::io(file))? {
-        let reason = "others than its owner may read this secret key: chmod 600".to_owned();
-        return Err(LogError::Damaged { path: file.to_owned(), reason });
+        return Err(LogError::KeyOpen { path: file.to_owned() });
     }
     let text = fs::read_to_string(file).map_err(LogError::io(file))?;
     Ok(SigningKey::parse(&text)?)
@@ -97,7 +99,8 @@ mod tests {
         assert!(secret.ends_with("lab.one.key") && public.ends_with("lab.one.pub"));
         let key = read_secret(&secret).unwrap();
         assert_eq!(read_trusted(&public).unwrap(), [key.public()]);
-        assert!(make("lab.example/runs", &folder.path().join("lab.one")).is_err());
+        let again = make("lab.example/runs", &folder.path().join("lab.one")).unwrap_err();
+        assert!(again.to_string().contains("lab.one.key is there already"), "{again}");
         #[cfg(unix)]
         {
             use std::{fs::Permissions, os::unix::fs::PermissionsExt as _};

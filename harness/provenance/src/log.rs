@@ -50,6 +50,9 @@ impl Log {
         match note.verify(&trusted) {
             Ok(_) => {}
             Err(NoteError::Unsigned) if key.is_none() => {}
+            Err(NoteError::Unknown { found, .. }) => {
+                return Err(LogError::OtherKey { signers: found.join(", ") });
+            }
             Err(error) => return Err(error.into()),
         }
         let tree = TreeWriter::resume(folder, checkpoint.head().size)?;
@@ -142,7 +145,11 @@ impl LogReader {
 
 /// Reads the head of the log in `folder`.
 fn read_checkpoint(folder: &Path) -> Result<(Note, Checkpoint), LogError> {
-    read_note(&folder.join(CHECKPOINT_FILE))
+    let file = folder.join(CHECKPOINT_FILE);
+    if !file.exists() {
+        return Err(LogError::NoLog { path: folder.to_owned() });
+    }
+    read_note(&file)
 }
 
 /// Reads a file that holds a checkpoint, for instance one that somebody kept.

@@ -44,11 +44,15 @@ pub enum NoteError {
         reason: &'static str,
     },
     /// Nobody signed.
-    #[error("this note is unsigned: it says what was written, and not by whom")]
+    #[error(
+        "this note is unsigned: it says what was written, and not by whom\nhint: without `--trust` it can be read"
+    )]
     Unsigned,
     /// Nobody who is trusted signed.
     #[error(
-        "no trusted key signed this note (signed by {found:?}, trusted {trusted:?})\nhint: ask the signer for the public key by another way than the log"
+        "no trusted key signed this note (signed by {}, trusted: {})\nhint: ask the signer for the public key by another way than the log, and name its file with `--trust`",
+        found.join(", "),
+        if trusted.is_empty() { "none".to_owned() } else { trusted.join(", ") }
     )]
     Unknown {
         /// Names and key ids under the note.

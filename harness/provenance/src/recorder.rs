@@ -16,6 +16,7 @@ use crate::{
     },
     state::{self, StateBytes},
     tree::{TreeHead, write_tree},
+    verify,
 };
 
 /// Entries after which the head is signed again: what a crash can lose of a long run.
@@ -349,10 +350,14 @@ impl Recorder {
 
 /// Appends a later word to a finished log, and signs it.
 ///
+/// The whole log is verified first, with the word behind it: what is signed stays, so a word that
+/// verification refuses would spoil the log for good.
+///
 /// # Errors
-/// When the key is not that of the log, or the disk refuses.
+/// When the key is not that of the log, the log or the word does not hold, or the disk refuses.
 pub fn amend(folder: &Path, key: Option<SigningKey>, record: &Record) -> Result<Note, LogError> {
     let mut log = Log::resume(folder, key)?;
+    verify::may_follow(folder, record)?;
     log.append(&record.to_bytes())?;
     log.sign()
 }

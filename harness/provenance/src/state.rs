@@ -65,7 +65,7 @@ pub fn write(folder: &Path, step: u64, state: &StateBytes) -> Result<(), LogErro
 /// When it cannot be read, or is not the file that [`write`] would have written.
 pub fn read(folder: &Path, step: u64) -> Result<StateBytes, LogError> {
     let file = path(folder, step);
-    let bytes = fs::read(&file).map_err(LogError::io(&file))?;
+    let bytes = fs::read(&file).map_err(LogError::of_part(&file))?;
     let damaged = |reason: String| LogError::damaged(&file, reason);
     let tensors = SafeTensors::deserialize(&bytes).map_err(|error| damaged(error.to_string()))?;
     let tensor = |name| tensors.tensor(name).map_err(|error| damaged(error.to_string()));

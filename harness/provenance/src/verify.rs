@@ -67,13 +67,7 @@ pub struct Verified {
 pub fn verify(folder: &Path, trusted: &[VerifyingKey]) -> Result<Verified, LogError> {
     let reader = LogReader::open(folder)?;
     let signed = signers(reader.note(), trusted)?;
-    let mut checker = Checker::new(folder);
-    reader.check(folder, &mut |index, entry| {
-        checker.see(index, entry).map_err(|reason| match reason {
-            Wrong::Here(reason) => LogError::Entry { index, reason },
-            Wrong::Elsewhere(error) => error,
-        })
-    })?;
+    let checker = checked(&reader, folder)?;
     let entries_read = checker.entries_read + reader.tree().size();
     let empty = || LogError::Entry { index: 0, reason: "the log is empty".to_owned() };
     Ok(Verified {
@@ -88,6 +82,31 @@ pub fn verify(folder: &Path, trusted: &[VerifyingKey]) -> Result<Verified, LogEr
         entries_read,
         sums_redone: checker.sums.is_some(),
     })
+}
+
+/// Whether a log holds, and would with a record behind its last entry.
+///
+/// # Errors
+/// The first thing that is wrong; [`LogError::Amendment`] where it is the record.
+pub(crate) fn may_follow(folder: &Path, record: &Record) -> Result<(), LogError> {
+    let reader = LogReader::open(folder)?;
+    let mut checker = checked(&reader, folder)?;
+    checker.see(reader.tree().size(), &record.to_bytes()).map_err(|wrong| match wrong {
+        Wrong::Here(reason) => LogError::Amendment { reason },
+        Wrong::Elsewhere(error) => error,
+    })
+}
+
+/// What is known of a log once all of its entries have been seen.
+fn checked(reader: &LogReader, folder: &Path) -> Result<Checker, LogError> {
+    let mut checker = Checker::new(folder);
+    reader.check(folder, &mut |index, entry| {
+        checker.see(index, entry).map_err(|wrong| match wrong {
+            Wrong::Here(reason) => LogError::Entry { index, reason },
+            Wrong::Elsewhere(error) => error,
+        })
+    })?;
+    Ok(checker)
 }
 
 /// Whether a log may be believed by holders of `trusted`; an unsigned one only where no key is
@@ -232,12 +251,16 @@ impl Checker {
             Record::Settlement(record) => self.settlement(index, record),
             Record::Contribution(record) => self.later(record.time.0),
             Record::Correction(record) => {
-                must(record.entry.0 < index, || format!("corrects entry {}", record.entry.0))?;
+                must(record.entry.0 < index, || {
+                    format!("entry {} is corrected, and {index} stand before", record.entry.0)
+                })?;
                 self.later(record.time.0)
             }
             Record::Deletion(record) => {
                 let size = self.begun().manifest_size.0;
-                must(record.item.0 < size, || format!("deletes item {} of {size}", record.item.0))?;
+                must(record.item.0 < size, || {
+                    format!("item {} is deleted, and the manifest has {size}", record.item.0)
+                })?;
                 self.later(record.time.0)
             }
             leaf => Err(format!("a leaf of kind `{}` belongs to a tree", leaf.kind()).into()),

@@ -5,7 +5,7 @@ mod common;
 use std::sync::LazyLock;
 
 use attribench_provenance::{
-    LogError, LogReader, SigningKey,
+    Log, LogError, LogReader, SigningKey,
     note::NoteError,
     receipt::Receipt,
     recorder::amend,
@@ -164,6 +164,31 @@ fn later_words_are_added_and_nothing_is_taken_away() {
 }
 
 #[test]
+fn words_that_would_spoil_a_log_are_not_written() {
+    let folder = recorded();
+    let head = LogReader::open(folder.path()).unwrap().checkpoint().head();
+    let (reason, time) = ("asked for", Count(1_000_050));
+    // The manifest has 12 examples and the log 14 entries, counted from 0.
+    let (item, kind) = (Count(12), Kind::default());
+    let deletion = Deletion { item, kind, reason: reason.to_owned(), time };
+    let refused = amend(folder.path(), Some(key()), &deletion.into()).err().unwrap();
+    assert!(refused.to_string().contains("item 12 is deleted"), "{refused}");
+    let correction = |entry| Correction {
+        entry: Count(entry),
+        kind: Kind::default(),
+        reason: reason.to_owned(),
+        time,
+    };
+    let refused = amend(folder.path(), Some(key()), &correction(14).into()).err().unwrap();
+    assert!(refused.to_string().contains("entry 14 is corrected"), "{refused}");
+    let refused = amend(folder.path(), None, &correction(13).into()).err().unwrap();
+    assert!(matches!(refused, LogError::OtherKey { .. }), "{refused}");
+    assert_eq!(LogReader::open(folder.path()).unwrap().checkpoint().head(), head);
+    amend(folder.path(), Some(key()), &correction(13).into()).unwrap();
+    verify(folder.path(), &[key().public()]).unwrap();
+}
+
+#[test]
 fn what_is_dated_back_is_refused() {
     let folder = recorded();
     let contribution = Contribution {
@@ -173,7 +198,15 @@ fn what_is_dated_back_is_refused() {
         licence: "CC0-1.0".to_owned(),
         time: Count(5),
     };
-    amend(folder.path(), Some(key()), &contribution.into()).unwrap();
+    let record = Record::from(contribution);
+    let size = LogReader::open(folder.path()).unwrap().tree().size();
+    let refused = amend(folder.path(), Some(key()), &record).err().unwrap();
+    assert!(matches!(refused, LogError::Amendment { .. }), "{refused}");
+    assert_eq!(LogReader::open(folder.path()).unwrap().tree().size(), size);
+    // A forger does not ask.
+    let mut log = Log::resume(folder.path(), Some(key())).unwrap();
+    log.append(&record.to_bytes()).unwrap();
+    log.sign().unwrap();
     let refused = verify(folder.path(), &[key().public()]).err().unwrap();
     let words = refused.to_string();
     assert!(matches!(refused, LogError::Entry { index: 14, .. }), "{words}");

@@ -34,8 +34,9 @@ Examples:
   attribench log keygen lab.example/runs --out keys/lab
   attribench run smoke --log --key keys/lab.key
   attribench log verify runs/smoke --trust keys/lab.pub
-  attribench log receipt --run runs/smoke --contributor c3 --method path-ledger --out c3.receipt
-  attribench log verify c3.receipt --trust keys/lab.pub
+  attribench log receipt --run runs/smoke --contributor contributor-3 --method path-ledger \\
+      --out mine.receipt
+  attribench log verify mine.receipt --trust keys/lab.pub
   attribench log audit runs/smoke --trust keys/lab.pub --steps 20
   attribench log diff kept/checkpoint runs/smoke
   attribench log statements runs/smoke --trust keys/lab.pub --key keys/lab.key --out statements
@@ -360,10 +361,17 @@ fn diff(arguments: &DiffArguments) -> Result<Ending> {
             Ok(Ending::Done)
         }
         Comparison::Truncated { old_size, new_size } => {
-            bail!("{} signed entries are gone: there were {old_size}", old_size - new_size)
+            bail!(
+                "the newer log lacks the last {} of {old_size} signed entries\n\
+                 hint: who kept the older one can show that they are gone",
+                old_size - new_size
+            )
         }
         Comparison::Forked { first: Some(first) } => {
-            bail!("the logs part at entry {first}: one signer, two histories")
+            bail!(
+                "the logs part at entry {first}: one origin, two histories\n\
+                 hint: two runs of one experiment part where they began; else ask the signer"
+            )
         }
         Comparison::Forked { first: None } => {
             bail!("the newer log does not begin with the {} entries signed before", head.size)

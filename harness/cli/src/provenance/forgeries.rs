@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use attribench_core::{Estimate, ForgeryFinding, Row};
 use attribench_engine::{plan::Plan, spec::Forgery};
 use attribench_provenance::{
-    Digest, LogReader, SigningKey, TreeReader, VerifyingKey,
+    Digest, Log, LogReader, SigningKey, TreeReader, VerifyingKey,
     recorder::{AttributionFacts, ItemFacts, Recorder, RunFacts, SettlementFacts, StepFacts},
     records::{
         Attribution, Bits, Column, Commitment, Contribution, Contributor, Count, End, Item, Kept,
@@ -275,8 +275,10 @@ impl Told {
                 licence: "none".to_owned(),
                 time: Count(begun - 86_400),
             };
-            let record = contribution.into();
-            attribench_provenance::recorder::amend(folder, Some(key.clone()), &record)?;
+            // Not by `amend`, which refuses it.
+            let mut log = Log::resume(folder, Some(key.clone()))?;
+            log.append(&Record::from(contribution).to_bytes())?;
+            log.sign()?;
         }
         Ok(())
     }

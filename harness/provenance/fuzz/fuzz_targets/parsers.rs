@@ -3,7 +3,7 @@
 #![no_main]
 
 use attribench_provenance::{
-    Checkpoint, Note,
+    Checkpoint, Note, croissant,
     journal::Balances,
     note::{SigningKey, parse_trusted},
     receipt::Receipt,
@@ -28,5 +28,5 @@ fuzz_target!(|bytes: &[u8]| {
         assert_eq!(receipt.to_text(), text);
         let _ = receipt.verify(&[]);
     }
-    let _ = (parse_trusted(text), SigningKey::parse(text));
+    let _ = (parse_trusted(text), SigningKey::parse(text), croissant::import(text));
 });

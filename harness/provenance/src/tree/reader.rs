@@ -241,7 +241,7 @@ impl TreeReader {
         let mut bytes = Vec::new();
         File::open(&path)
             .and_then(|file| file.take(most + 1).read_to_end(&mut bytes))
-            .map_err(LogError::io(&path))?;
+            .map_err(LogError::of_part(&path))?;
         if bytes.len() as u64 > most {
             return Err(LogError::damaged(&path, format!("is longer than {most} bytes")));
         }

@@ -2,6 +2,7 @@
 
 use attribench_provenance::{
     Checkpoint, Note, TreeReader, VerifyingKey,
+    croissant::{self, Card, Share},
     journal::Balances,
     note::{SigningKey, parse_trusted},
     receipt::Receipt,
@@ -43,6 +44,10 @@ pub fn corpus() -> Vec<Vec<u8>> {
     corpus.push(key.public().to_string().into_bytes());
     corpus.push(key.to_secret_text().into_bytes());
     corpus.extend(super::settlement().journal);
+    let (contributor, licence) = ("ada".to_owned(), "CC0-1.0".to_owned());
+    let share = Share { contributor, licence: licence.clone(), examples: 4, time: Some(9) };
+    let card = Card { name: "demo".to_owned(), licence, shares: vec![share] };
+    corpus.push(croissant::export(&card).to_string().into_bytes());
     corpus.push(std::fs::read(state::path(folder.path(), 0)).unwrap());
     corpus.push(std::fs::read(folder.path().join("tile/entries/000.p/14")).unwrap());
     corpus
@@ -95,6 +100,7 @@ pub fn parse_all(bytes: &[u8], trusted: &[VerifyingKey]) -> usize {
         Checkpoint::parse(text).is_ok_and(|checkpoint| checkpoint.to_string() == text),
         parse_trusted(text).is_ok(),
         SigningKey::parse(text).is_ok(),
+        croissant::import(text).is_ok(),
         Balances::default().post(bytes).is_ok(),
     ];
     taken.into_iter().filter(|taken| *taken).count()
