@@ -79,7 +79,16 @@ impl Plan {
         let pair = |(axis, value): (&ledger_sim::scenario::Axis, &Node)| {
             format!("{}={}", axis.name(), short(value))
         };
-        sweep.axes.iter().zip(&self.points[case]).map(pair).collect::<Vec<_>>().join(", ")
+        let pairs = sweep.axes.iter().zip(&self.points[case]);
+        if sweep.design != Design::OneAtATime {
+            return pairs.map(pair).collect::<Vec<_>>().join(", ");
+        }
+        // One value differs from the first case: it alone tells the cases apart.
+        let moved = pairs.zip(&self.points[0]).filter(|((_, value), first)| value != first);
+        match moved.map(|(moved, _)| pair(moved)).collect::<Vec<_>>().join(", ") {
+            none if none.is_empty() => "as written".to_owned(),
+            moved => moved,
+        }
     }
 }
 
@@ -443,10 +452,13 @@ fn front(base: &Scenario, outcomes: &[Vec<Outcome>]) -> Vec<f64> {
     }
 }
 
+/// Cases that a verdict names.
+const MOST_SHOWN: usize = 3;
+
 /// Every condition against every case that it bears on.
 fn held(plan: &Plan, study: &Economics) -> Vec<Held> {
     let judge = |condition: &ledger_sim::scenario::Condition| {
-        let (mut held, mut evidence, mut others) = (true, vec![], 0);
+        let (mut evidence, mut against) = (vec![], vec![]);
         for (case, described) in study.cases.iter().enumerate() {
             let bears = condition.case.iter().all(|(name, value)| {
                 let at = study.parameters.iter().position(|parameter| parameter == name);
@@ -457,36 +469,32 @@ fn held(plan: &Plan, study: &Economics) -> Vec<Held> {
             }
             match study.cell(case, &condition.metric) {
                 None => {
-                    held = false;
-                    evidence.push(format!(
-                        "{} is undefined in {}",
-                        condition.metric,
-                        plan.label(case)
-                    ));
+                    let label = plan.label(case);
+                    against.push(format!("{} is undefined in {label}", condition.metric));
                 }
                 Some(cell) => {
                     let holds = condition.side.holds(cell.mean, condition.limit);
-                    held &= holds;
-                    if evidence.len() < 3 || !holds {
-                        let value = format!("{:.4}", cell.mean);
-                        evidence.push(match described.label.as_str() {
-                            "" => value,
-                            label => format!("{value} at {label}"),
-                        });
-                    } else {
-                        others += 1;
-                    }
+                    let value = format!("{:.4}", cell.mean);
+                    let words = match described.label.as_str() {
+                        "" => value,
+                        label => format!("{value} at {label}"),
+                    };
+                    (if holds { &mut evidence } else { &mut against }).push(words);
                 }
             }
         }
-        if evidence.is_empty() {
-            held = false;
-            evidence.push("no case has these settings".to_owned());
+        if evidence.is_empty() && against.is_empty() {
+            against.push("no case has these settings".to_owned());
         }
+        // Where the condition fails, the cases that break it are the evidence.
+        let held = against.is_empty();
+        let mut shown = if held { evidence } else { against };
+        let others = shown.len().saturating_sub(MOST_SHOWN);
+        shown.truncate(MOST_SHOWN);
         if others > 0 {
-            evidence.push(format!("and {others} more"));
+            shown.push(format!("and {others} more"));
         }
-        Held { condition: condition.text.clone(), held, evidence: evidence.join("; ") }
+        Held { condition: condition.text.clone(), held, evidence: shown.join("; ") }
     };
     plan.base.expect.iter().map(judge).collect()
 }

@@ -12,7 +12,7 @@ use crate::document::Fields;
 use crate::money::Amount;
 use crate::random::Streams;
 use crate::scenario::TokenEconomy;
-use crate::simulation::Population;
+use crate::simulation::{Identity, Population};
 
 /// The registry's line.
 pub(super) const ENTRY: Entry = Entry {
@@ -56,12 +56,13 @@ impl Agent for Duplicator {
     fn attack(&self, population: &mut Population, person: u32, _: &Streams) {
         for at in population.of(person) {
             let count = (self.copies + 1) as f64;
+            let stake = population.split_stake(at, self.copies + 1);
             let own = &mut population.identities[at];
             let alike = own.shown;
             own.exact /= count;
             // Between a score that is shared and one that every copy has in full.
             own.shown = alike * (self.credited + (1.0 - self.credited) / count);
-            let copy = own.clone();
+            let copy = Identity { stake, ..own.clone() };
             for _ in 0..self.copies {
                 population.add(copy.clone());
             }

@@ -55,11 +55,12 @@ impl Agent for ShellGroup {
         let shells = self.shells as f64;
         let topics = population.topics();
         for at in population.of(person) {
+            let stake = population.split_stake(at, self.shells);
             let own = &mut population.identities[at];
             own.exact /= shells;
             own.shown /= shells;
             own.noise *= shells.powf(-0.5);
-            let part: Identity = own.clone();
+            let part = Identity { stake, ..own.clone() };
             for shell in 1..self.shells {
                 let origin = (1 << 41) + (u64::from(person) << 20) + shell;
                 let topic = (u64::from(part.topic) + shell) as u32 % topics;

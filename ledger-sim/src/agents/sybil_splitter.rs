@@ -57,11 +57,12 @@ impl Agent for SybilSplitter {
     fn attack(&self, population: &mut Population, person: u32, _: &Streams) {
         let names = self.names as f64;
         for at in population.of(person) {
+            let stake = population.split_stake(at, self.names);
             let own = &mut population.identities[at];
             own.exact /= names;
             own.shown /= names;
             own.noise *= names.powf(-self.noise_exponent);
-            let part: Identity = own.clone();
+            let part = Identity { stake, ..own.clone() };
             for name in 1..self.names {
                 // Parts hold different items: none is a copy of another.
                 let origin = (1 << 40) + (u64::from(person) << 20) + name;

@@ -41,6 +41,10 @@ impl Rule for ArrivalOrder {
         ENTRY.name
     }
 
+    fn reads_scores(&self) -> bool {
+        false
+    }
+
     fn settle(&self, inputs: &Inputs<'_>, _: &State) -> Result<Settlement, Refusal> {
         let game = inputs.game(ENTRY.name)?;
         let times = require(inputs.side.registered_seconds, ENTRY.name, "registration times")?;

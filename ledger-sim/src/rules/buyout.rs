@@ -35,6 +35,10 @@ impl Rule for Buyout {
         ENTRY.name
     }
 
+    fn reads_scores(&self) -> bool {
+        false
+    }
+
     fn settle(&self, inputs: &Inputs<'_>, _: &State) -> Result<Settlement, Refusal> {
         let items = require(inputs.side.accepted_items, ENTRY.name, "accepted items")?;
         let payouts: Vec<Amount> =

@@ -29,6 +29,10 @@ impl Rule for Equal {
         ENTRY.name
     }
 
+    fn reads_scores(&self) -> bool {
+        false
+    }
+
     fn settle(&self, inputs: &Inputs<'_>, _: &State) -> Result<Settlement, Refusal> {
         inputs.split_by_weights(&vec![1; inputs.contributors])
     }

@@ -43,6 +43,10 @@ impl Rule for FaithfulGroup {
         ENTRY.name
     }
 
+    fn reads_scores(&self) -> bool {
+        false
+    }
+
     fn settle(&self, inputs: &Inputs<'_>, _: &State) -> Result<Settlement, Refusal> {
         let items = require(inputs.side.items, ENTRY.name, "an item game with owners")?;
         let known = items.owners.iter().all(|owner| *owner < inputs.contributors);

@@ -35,6 +35,10 @@ impl Rule for FlatFee {
         ENTRY.name
     }
 
+    fn reads_scores(&self) -> bool {
+        false
+    }
+
     fn settle(&self, inputs: &Inputs<'_>, _: &State) -> Result<Settlement, Refusal> {
         let eligible = require(inputs.side.eligible, ENTRY.name, "eligible contributors")?;
         let mut weights = vec![0; inputs.contributors];

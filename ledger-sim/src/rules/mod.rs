@@ -50,6 +50,12 @@ pub trait Rule: std::fmt::Debug + Send + Sync {
     /// Name of the rule in the registry.
     fn name(&self) -> &'static str;
 
+    /// Whether the rule reads scores, or an input that is made from them. Where it does not, a
+    /// simulation draws none: a row of them for every query is most of its work.
+    fn reads_scores(&self) -> bool {
+        true
+    }
+
     /// Splits the money of `inputs` given the state that the previous settlement left.
     ///
     /// Callers use [`settle`], which verifies that nothing was made or lost.

@@ -82,6 +82,10 @@ impl Rule for ProRata {
         ENTRY.name
     }
 
+    fn reads_scores(&self) -> bool {
+        false
+    }
+
     fn settle(&self, inputs: &Inputs<'_>, _: &State) -> Result<Settlement, Refusal> {
         inputs.split_by_weights(&inputs.usage(ENTRY.name)?.totals())
     }

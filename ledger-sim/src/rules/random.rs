@@ -33,6 +33,10 @@ impl Rule for Random {
         ENTRY.name
     }
 
+    fn reads_scores(&self) -> bool {
+        false
+    }
+
     fn settle(&self, inputs: &Inputs<'_>, _: &State) -> Result<Settlement, Refusal> {
         let streams = inputs.streams.ok_or(Refusal::SeedMissing)?;
         let draw = |index| {

@@ -50,6 +50,10 @@ impl Rule for NormalisedSemivalue {
         ENTRY.name
     }
 
+    fn reads_scores(&self) -> bool {
+        false
+    }
+
     fn settle(&self, inputs: &Inputs<'_>, _: &State) -> Result<Settlement, Refusal> {
         inputs.split_by_scores(&inputs.game(ENTRY.name)?.semivalues(self.kind))
     }

@@ -48,6 +48,10 @@ impl Rule for ThresholdPool {
         ENTRY.name
     }
 
+    fn reads_scores(&self) -> bool {
+        false
+    }
+
     fn settle(&self, inputs: &Inputs<'_>, _: &State) -> Result<Settlement, Refusal> {
         let mut weights = inputs.usage(ENTRY.name)?.totals();
         let trailing = require(inputs.side.trailing, ENTRY.name, "trailing use")?;

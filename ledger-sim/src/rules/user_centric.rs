@@ -72,6 +72,10 @@ impl Rule for UserCentric {
         ENTRY.name
     }
 
+    fn reads_scores(&self) -> bool {
+        false
+    }
+
     fn settle(&self, inputs: &Inputs<'_>, _: &State) -> Result<Settlement, Refusal> {
         let usage = inputs.usage(ENTRY.name)?;
         if usage.rows().len() != inputs.pots.len() {

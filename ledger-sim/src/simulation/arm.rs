@@ -340,7 +340,10 @@ impl<'a> Arm<'a> {
         let views = self.views();
         let payouts = &self.stage.world.payouts;
         let usage = views.usage(queries, &self.active)?;
-        let scores = views.scores(epoch, queries, &self.active, &self.lasting)?;
+        let scores = match payouts.rule.reads_scores() {
+            true => Some(views.scores(epoch, queries, &self.active, &self.lasting)?),
+            false => None,
+        };
         let mut side = SideInputs::default();
         if payouts.needs("trailing use") {
             self.trailing.add(epoch, &usage);
@@ -352,7 +355,10 @@ impl<'a> Arm<'a> {
             side.stakes = Some(self.bonded()?);
         }
         let pot = fees.plus(emission)?;
-        let net = if payouts.needs.is_empty() { vec![] } else { scores.sums()? };
+        let net = match &scores {
+            Some(scores) if !payouts.needs.is_empty() => scores.sums()?,
+            _ => vec![],
+        };
         side.fill(&views, epoch, &self.active, &net, queries.len(), pot)?;
         if payouts.needs("a pot for each user") {
             pots = self.pots_by_user(queries, &pots, subscription, emission)?;
@@ -371,7 +377,7 @@ impl<'a> Arm<'a> {
             inputs.identities = Identities::Numbered;
             inputs.on_empty = payouts.on_empty;
             inputs.streams = Some(self.stage.streams);
-            inputs.scores = Some(&scores);
+            inputs.scores = scores.as_ref();
             let query_fees: Vec<Amount> = queries.iter().map(|query| query.fee).collect();
             inputs.query_fees = Some(&query_fees);
             inputs.side = side.side();

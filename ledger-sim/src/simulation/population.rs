@@ -177,6 +177,16 @@ impl Population {
         self.identities.len() - 1
     }
 
+    /// Splits the stake behind a name in `parts`: one part stays, and each further name takes the
+    /// part that is returned. More names do not make more capital.
+    pub fn split_stake(&mut self, at: usize, parts: u64) -> Amount {
+        let own = &mut self.identities[at].stake;
+        let part = Amount::new(own.get() / parts.max(1));
+        // What does not divide stays with the first name.
+        *own = Amount::new(own.get() - part.get() * parts.max(1).saturating_sub(1));
+        part
+    }
+
     /// A name without worth for `person`.
     pub fn worthless(&self, person: u32) -> Identity {
         Identity {
@@ -219,5 +229,22 @@ fn value_of(contributors: &Contributors, streams: &Streams, person: u64) -> f64 
             // Mean one: the scale is (tail - 1) / tail.
             (tail - 1.0) / tail * u.powf(-1.0 / tail)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_share_the_stake_of_their_person() {
+        let mut population = Population::default();
+        let stake = Amount::new(11);
+        let at = population.add(Identity { stake, ..population.worthless(0) });
+        // 11 in 4 parts: 2 for each of three further names, and 5 stay.
+        assert_eq!(population.split_stake(at, 4), Amount::new(2));
+        assert_eq!(population.identities[at].stake, Amount::new(5));
+        assert_eq!(population.split_stake(at, 1), Amount::new(5));
+        assert_eq!(population.identities[at].stake, Amount::new(5));
     }
 }
