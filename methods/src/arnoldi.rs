@@ -39,9 +39,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{CurvatureKind, Damping, curvature::DampedCurvature, eigen::symmetric, features, pair};
 
-/// Length of what is left of a Krylov vector, relative to what it was, at which the space is
-/// complete.
-const COMPLETE: f64 = 1e-10;
+/// Length of what is left of a product, in roundings of the longest one, at which the space is
+/// complete: what is left is noise, and directions made of it would be arbitrary.
+const COMPLETE: f64 = 32.0;
 
 /// Ritz values below this part of the largest count as zero.
 const NEGLIGIBLE: f64 = 1e-12;
@@ -111,7 +111,7 @@ impl Method for Arnoldi {
         let product = |d: ArrayView1<'_, f64>| {
             curvature.products(d.insert_axis(Axis(0))).remove_axis(Axis(0))
         };
-        let (vectors, small) = lanczos(start, self.iterations, product);
+        let (vectors, small) = lanczos(start, self.iterations, COMPLETE * T::EPSILON, product);
         let eigen = symmetric(&small)?;
         let floor = NEGLIGIBLE * eigen.values[0].max(0.0);
         let kept = eigen.values.iter().take(self.rank).filter(|&&value| value > floor).count();
@@ -131,20 +131,23 @@ impl Method for Arnoldi {
     }
 }
 
-/// Orthonormal rows `V`, `(m, p)`, and `V C V^T`, `(m, m)`.
+/// Orthonormal rows `V`, `(m, p)`, and `V C V^T`, `(m, m)`, of products with errors of `rounding`
+/// times their length.
 fn lanczos(
     start: Array1<f64>,
     iterations: usize,
+    rounding: f64,
     product: impl Fn(ArrayView1<'_, f64>) -> Array1<f64>,
 ) -> (Array2<f64>, Array2<f64>) {
     let most = iterations.min(start.len());
     let mut vectors = Array2::<f64>::zeros((most, start.len()));
     let mut small = Array2::<f64>::zeros((most, most));
     let mut next = &start / start.dot(&start).sqrt();
+    let mut longest = 0.0f64;
     for step in 0..most {
         vectors.row_mut(step).assign(&next);
         let mut image = product(next.view());
-        let before = image.dot(&image).sqrt();
+        longest = longest.max(image.dot(&image).sqrt());
         small[(step, step)] = next.dot(&image);
         // Twice is enough for orthogonality to rounding.
         for _ in 0..2 {
@@ -153,7 +156,7 @@ fn lanczos(
             image -= &known.t().dot(&shares);
         }
         let length = image.dot(&image).sqrt();
-        if step + 1 == most || length <= COMPLETE * before {
+        if step + 1 == most || length <= rounding * longest {
             let found = step + 1;
             return (
                 vectors.slice(s![..found, ..]).to_owned(),
@@ -182,7 +185,7 @@ mod tests {
     fn a_complete_space_has_the_eigenvalues() {
         // diag(1, 2, 2): the double eigenvalue is met once, by the direction's part in its plane.
         let product = |d: ndarray::ArrayView1<'_, f64>| &d * &array![1.0, 2.0, 2.0];
-        let (vectors, small) = lanczos(array![1.0, 1.0, 1.0], 10, product);
+        let (vectors, small) = lanczos(array![1.0, 1.0, 1.0], 10, 1e-14, product);
         assert_eq!(vectors.dim(), (2, 3));
         let eigen = crate::eigen::symmetric(&small).unwrap();
         assert!((eigen.values[0] - 2.0).abs() < 1e-14 && (eigen.values[1] - 1.0).abs() < 1e-14);

@@ -133,15 +133,38 @@ fn mask<T: Real>(width: usize, side: usize, numbers: &mut impl Rng) -> Array2<T>
 #[cfg(test)]
 mod tests {
     use attribench_core::{Method, stream};
+    use ndarray::array;
 
     use super::{FactGraSs, mask};
+
+    #[test]
+    fn masked_products_are_right_in_the_mean() {
+        // (u_o u_i^T) . (v_o v_i^T) = (u_i . v_i) (u_o . v_o) = 3 * 2 = 6, from 2 of 4 inputs and
+        // 2 of 3 outputs.
+        let (u_i, v_i) = (array![1.0, 2.0, 3.0, 1.0], array![1.0, -1.0, 1.0, 1.0]);
+        let (u_o, v_o) = (array![2.0, 1.0, 0.0], array![1.0, 0.0, 5.0]);
+        let products: Vec<f64> = (0..4_000)
+            .map(|index| {
+                let mut numbers = stream(1, "masks", index);
+                let (inputs, outputs) =
+                    (mask::<f64>(4, 2, &mut numbers), mask::<f64>(3, 2, &mut numbers));
+                let of_inputs = inputs.t().dot(&u_i).dot(&inputs.t().dot(&v_i));
+                of_inputs * outputs.t().dot(&u_o).dot(&outputs.t().dot(&v_o))
+            })
+            .collect();
+        let n = products.len() as f64;
+        let mean = products.iter().sum::<f64>() / n;
+        let variance = products.iter().map(|p| (p - mean).powi(2)).sum::<f64>() / n;
+        let error = (variance / n).sqrt();
+        assert!((mean - 6.0).abs() < 4.0 * error && error < 0.5, "{mean} +- {error}");
+    }
 
     #[test]
     fn a_mask_picks_and_scales() {
         // 2 of 8: every column has one entry sqrt(8 / 2) = 2, in different rows.
         let columns = mask::<f64>(8, 2, &mut stream(1, "masks", 0));
         assert_eq!(columns.dim(), (8, 2));
-        assert_eq!(columns.t().dot(&columns), ndarray::array![[4.0, 0.0], [0.0, 4.0]]);
+        assert_eq!(columns.t().dot(&columns), array![[4.0, 0.0], [0.0, 4.0]]);
         assert_eq!(mask::<f64>(3, 5, &mut stream(1, "masks", 0)), ndarray::Array2::<f64>::eye(3));
         let refusal = FactGraSs { side: 0, ..FactGraSs::default() }.check().unwrap_err();
         assert!(refusal.contains("`side`"));

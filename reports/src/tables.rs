@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use attribench_core::{
-    AccessLevel, EffectPair, Estimate, Failure, ForgeryFinding, GameShare, Manipulated, Payout,
-    Record, Row, SamplingError, Trial, Verdict,
+    AccessLevel, Agreement, EffectPair, Estimate, Failure, ForgeryFinding, GameShare, Manipulated,
+    Payout, Record, Row, SamplingError, Trial, Verdict,
 };
 use polars::prelude::*;
 use serde::de::IntoDeserializer;
@@ -33,6 +33,8 @@ struct Words {
     manipulated: Vec<Manipulated>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     forgeries: Vec<ForgeryFinding>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    agreements: Vec<Agreement>,
 }
 
 /// Writes a record into a folder: `rows.parquet`, `rows.csv`, `effects.parquet`,
@@ -52,6 +54,7 @@ pub fn write_tables(record: &Record, folder: &Path) -> Result<(), ReportError> {
         sampling_errors: record.sampling_errors.clone(),
         manipulated: record.manipulated.clone(),
         forgeries: record.forgeries.clone(),
+        agreements: record.agreements.clone(),
     };
     let path = folder.join(WORDS_FILE);
     write_file(&path, &to_json(&words, &path)?)?;
@@ -80,6 +83,7 @@ pub fn read_tables(folder: &Path) -> Result<Record, ReportError> {
         sampling_errors: words.sampling_errors,
         manipulated: words.manipulated,
         forgeries: words.forgeries,
+        agreements: words.agreements,
     })
 }
 

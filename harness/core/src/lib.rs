@@ -48,7 +48,7 @@ pub use model::{AnyModel, BuildModel, Curvature, Model, ModelEntry, ModelInput, 
 pub use optimiser::{AdamW, HeavyBall, Optimiser, Sgd, StepSize, UpdateRule, WeightDecay};
 pub use real::Real;
 pub use record::{
-    EffectPair, Failure, ForgeryFinding, GameShare, Manipulated, Payout, Record, Row,
+    Agreement, EffectPair, Failure, ForgeryFinding, GameShare, Manipulated, Payout, Record, Row,
     SamplingError, Timing, Trial, TrialOutcome, Verdict,
 };
 pub use retrain::{Measured, Retrain};

@@ -197,6 +197,15 @@ pub struct ForgeryFinding {
     pub diff: Option<String>,
 }
 
+/// How alike two methods order the training examples.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Agreement {
+    /// Labels of the two methods, in the order of the specification.
+    pub methods: [String; 2],
+    /// Mean over queries of the Spearman correlation between their scores.
+    pub correlation: Estimate,
+}
+
 /// Everything that an experiment reports.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Record {
@@ -228,4 +237,7 @@ pub struct Record {
     /// Forged histories of the run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub forgeries: Vec<ForgeryFinding>,
+    /// Agreement of every two methods.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub agreements: Vec<Agreement>,
 }

@@ -1,5 +1,6 @@
 //! Figures: each a file here, each drawn to SVG and PNG from the same shapes.
 
+mod agreement;
 mod axis;
 mod charts;
 mod closed_loop;
@@ -107,6 +108,7 @@ impl Figure {
 /// All figures of a record, in the order of the page. A figure whose metrics are absent says so.
 pub fn draw_figures(record: &Record, run: &RunFacts, timings: &[Timing]) -> Vec<Figure> {
     let mut figures = vec![retrofit_gap::figure(record), cost::figure(record, run, timings)];
+    figures.extend(agreement::figure(record));
     figures.extend(logged::figures(record, timings));
     figures.extend(effects::figures(record));
     figures.extend(payouts::figures(record));

@@ -32,6 +32,17 @@ pub(crate) fn colour(access: Option<AccessLevel>) -> Colour {
     }
 }
 
+/// The colour of a number between -1, vermillion, and 1, blue; 0 is the paper.
+pub(crate) fn diverging(value: f64) -> Colour {
+    let end = if value < 0.0 { ALARM } else { Colour(0x00, 0x72, 0xB2) };
+    let share = value.abs().min(1.0);
+    let mixed = |paper: u8, end: u8| {
+        let mixed = f64::from(paper) + share * (f64::from(end) - f64::from(paper));
+        mixed.round() as u8
+    };
+    Colour(mixed(PAPER.0, end.0), mixed(PAPER.1, end.1), mixed(PAPER.2, end.2))
+}
+
 /// The corners of a level's marker around the origin, for a radius of one; a circle has none.
 pub(crate) fn corners(access: Option<AccessLevel>) -> &'static [(f64, f64)] {
     match access {

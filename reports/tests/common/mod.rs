@@ -1,8 +1,8 @@
 //! An invented record of twelve methods over all levels of access, for tests alone.
 
 use attribench_core::{
-    AccessLevel, EffectPair, Estimate, Failure, GameShare, Manipulated, Payout, Record, Row,
-    SamplingError, Timing, Trial, TrialOutcome, Verdict,
+    AccessLevel, Agreement, EffectPair, Estimate, Failure, GameShare, Manipulated, Payout, Record,
+    Row, SamplingError, Timing, Trial, TrialOutcome, Verdict,
 };
 use attribench_reports::{Fact, Notice, RunFacts};
 
@@ -194,8 +194,21 @@ pub fn record() -> Record {
             trial("0.1", TrialOutcome::Lds(Estimate::new(0.31, 0.25, 0.36, 0.95, 50, 0)), true),
             trial("0.001", TrialOutcome::Failed("not positive definite".into()), false),
         ],
+        agreements: agreements(),
         ..game()
     }
+}
+
+/// Agreement of every two methods, more alike the nearer their scores are.
+fn agreements() -> Vec<Agreement> {
+    let pairs = (0..METHODS.len()).flat_map(|one| (0..one).map(move |other| (other, one)));
+    let agreement = |(other, one): (usize, usize)| {
+        let (left, right) = (METHODS[other], METHODS[one]);
+        let value = 0.9 - 1.2 * (left.2 - right.2).abs() + 0.1 * noise(other * 12 + one);
+        let correlation = Estimate::new(value, value - 0.05, value + 0.04, 0.95, 50, 0);
+        Agreement { methods: [left.0.into(), right.0.into()], correlation }
+    };
+    pairs.map(agreement).collect()
 }
 
 /// A game of two contributors: two values, two samplers with two budgets, one manipulation.

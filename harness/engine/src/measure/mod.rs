@@ -1,6 +1,7 @@
 //! From scores and truths to rows, each with its interval.
 
 pub mod accuracy;
+mod agreement;
 mod game;
 mod mislabels;
 mod money;
@@ -103,6 +104,7 @@ pub fn measure(
     maker.run_rows()?;
     progress.advance(1);
     maker.accuracy_rows()?;
+    maker.agreements()?;
     maker.game_rows();
     progress.advance(1);
     maker.mislabel_rows()?;

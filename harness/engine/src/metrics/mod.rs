@@ -5,6 +5,7 @@
 //! the same [`Resamples`](crate::statistics::Resamples), so that the results of two methods pair
 //! draw by draw and [`difference`](crate::statistics::Bootstrapped::difference) can compare them.
 
+mod agreement;
 mod calibration;
 mod lds;
 mod mislabel;
@@ -12,6 +13,7 @@ mod removal;
 mod sign;
 mod top_k;
 
+pub use agreement::{Agreement, agreement};
 pub use calibration::{BootstrappedLine, Calibration, calibration};
 pub use lds::{LDS_QUANTILES, Lds, LdsInput, lds, subset_predictions};
 pub use mislabel::{Mislabel, mislabel};
