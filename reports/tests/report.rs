@@ -104,6 +104,8 @@ fn the_same_record_gives_the_same_bytes() {
     let expected = [
         "accuracy-cost.png",
         "accuracy-cost.svg",
+        "agreement.png",
+        "agreement.svg",
         "effects-leave-one-out.png",
         "effects-leave-one-out.svg",
         "effects.parquet",
@@ -130,7 +132,7 @@ fn the_same_record_gives_the_same_bytes() {
 fn figures_are_pictures_that_name_their_methods() {
     let record = common::record();
     let figures = draw_figures(&record, &common::facts(), &common::timings());
-    assert_eq!(figures.len(), 6);
+    assert_eq!(figures.len(), 7);
     for figure in &figures {
         assert_eq!(figure.missing(), None, "{}", figure.name());
         let svg = figure.to_svg().expect("drawn").expect("present");
@@ -180,7 +182,7 @@ fn the_page_needs_nothing_else() {
     for part in ["held", "failed", "20260101", "a01abce", "Zalando", "Fashion-MNIST, 5,000"] {
         assert!(page.contains(part), "the page lacks `{part}`");
     }
-    assert_eq!(page.matches("<svg ").count(), 6);
+    assert_eq!(page.matches("<svg ").count(), 7);
 }
 
 #[test]
@@ -380,6 +382,7 @@ fn a_page_without_known_metrics_says_so() {
     record.effects.clear();
     record.payouts.clear();
     record.sampling_errors.clear();
+    record.agreements.clear();
     let page = page_of(&record, &RunFacts::default());
     for reason in ["No row has the metric `lds`", "`mispaid-tokens`", "no payouts", "no pairs"] {
         assert!(page.contains(reason), "the page lacks `{reason}`");

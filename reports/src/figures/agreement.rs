@@ -10,7 +10,7 @@ use crate::select::{interval_words, methods};
 const NAME: &str = "agreement";
 const TITLE: &str = "Which methods agree: rank correlation of their scores";
 /// Side of a cell: room for a sign and three digits.
-const CELL: f64 = 27.0;
+const CELL: f64 = 30.0;
 /// Size of the numbers in cells.
 const NUMBER: f64 = 9.5;
 /// Room of a marker before a method's name.
