@@ -3,6 +3,8 @@
 use ndarray::{Array2, Axis};
 use thiserror::Error;
 
+use crate::tokens::TokenTargets;
+
 /// A name for one example that survives subsetting, permutation and corruption.
 ///
 /// Scores, truths and payouts are joined by this number and never by position.
@@ -29,6 +31,13 @@ pub enum Targets {
     },
     /// Real numbers, for regression.
     Values(Vec<f64>),
+    /// The tokens that follow; the features are the tokens read, as whole numbers.
+    Tokens {
+        /// What is asked at each position of each example, below `vocabulary`.
+        tokens: TokenTargets,
+        /// Number of tokens there are.
+        vocabulary: usize,
+    },
 }
 
 impl Targets {
@@ -37,6 +46,7 @@ impl Targets {
         match self {
             Self::Classes { labels, .. } => labels.len(),
             Self::Values(values) => values.len(),
+            Self::Tokens { tokens, .. } => tokens.len(),
         }
     }
 
@@ -45,21 +55,50 @@ impl Targets {
         self.len() == 0
     }
 
-    /// Width of a model's output for these targets: one logit a class, or one number.
+    /// Width of a model's output for these targets: one logit a class or token, or one number.
     pub fn width(&self) -> usize {
         match self {
             Self::Classes { names, .. } => names.len(),
             Self::Values(_) => 1,
+            Self::Tokens { vocabulary, .. } => *vocabulary,
         }
     }
 
-    fn select(&self, rows: &[usize]) -> Self {
+    /// These targets and then `others`, which are of the same kind.
+    ///
+    /// # Panics
+    /// When they are of another kind.
+    #[must_use]
+    pub fn followed_by(&self, others: &Self) -> Self {
+        match (self, others) {
+            (Self::Classes { labels, names }, Self::Classes { labels: added, .. }) => {
+                Self::Classes { labels: [labels.as_slice(), added].concat(), names: names.clone() }
+            }
+            (Self::Values(values), Self::Values(added)) => {
+                Self::Values([values.as_slice(), added].concat())
+            }
+            (Self::Tokens { tokens, vocabulary }, Self::Tokens { tokens: added, .. }) => {
+                Self::Tokens { tokens: tokens.followed_by(added), vocabulary: *vocabulary }
+            }
+            _ => panic!("targets of different kinds cannot follow each other"),
+        }
+    }
+
+    /// The targets of the given rows, in the given order.
+    ///
+    /// # Panics
+    /// When a row is out of range.
+    #[must_use]
+    pub fn select(&self, rows: &[usize]) -> Self {
         match self {
             Self::Classes { labels, names } => Self::Classes {
                 labels: rows.iter().map(|&row| labels[row]).collect(),
                 names: names.clone(),
             },
             Self::Values(values) => Self::Values(rows.iter().map(|&row| values[row]).collect()),
+            Self::Tokens { tokens, vocabulary } => {
+                Self::Tokens { tokens: tokens.select(rows), vocabulary: *vocabulary }
+            }
         }
     }
 }
@@ -82,7 +121,7 @@ pub enum DatasetError {
     Range {
         /// The row.
         row: usize,
-        /// `label` or `contributor`.
+        /// `label`, `contributor` or `token`.
         what: &'static str,
         /// The index found.
         found: u32,
@@ -92,6 +131,14 @@ pub enum DatasetError {
     /// Two rows carry the same id.
     #[error("example id {0} occurs twice")]
     DuplicateId(ExampleId),
+    /// A position has no target, or a target no position.
+    #[error("{found} positions have targets but {expected} tokens are read")]
+    Positions {
+        /// Positions with targets.
+        found: usize,
+        /// Tokens read.
+        expected: usize,
+    },
     /// A feature or a target is NaN or infinite.
     #[error("row {row}: {what} is not finite")]
     NotFinite {
@@ -145,6 +192,9 @@ impl Dataset {
                 if let Some(row) = values.iter().position(|value| !value.is_finite()) {
                     return Err(DatasetError::NotFinite { row, what: "target".into() });
                 }
+            }
+            Targets::Tokens { tokens, vocabulary } => {
+                check_tokens(&features, tokens, *vocabulary)?;
             }
         }
         if let Some(((row, column), _)) =
@@ -223,6 +273,14 @@ impl Dataset {
         Self::new(self.name, features, self.targets, self.ids, self.owners, self.contributors)
     }
 
+    /// The same examples with other targets.
+    ///
+    /// # Errors
+    /// When they do not fit the features.
+    pub fn with_targets(self, targets: Targets) -> Result<Self, DatasetError> {
+        Self::new(self.name, self.features, targets, self.ids, self.owners, self.contributors)
+    }
+
     /// The same examples under other owners.
     ///
     /// # Errors
@@ -233,6 +291,30 @@ impl Dataset {
         contributors: Vec<String>,
     ) -> Result<Self, DatasetError> {
         Self::new(self.name, self.features, self.targets, self.ids, owners, contributors)
+    }
+}
+
+/// Every token, read or asked for, is one of the vocabulary.
+fn check_tokens(
+    features: &Array2<f32>,
+    tokens: &TokenTargets,
+    vocabulary: usize,
+) -> Result<(), DatasetError> {
+    let (found, expected) = (tokens.positions(), features.ncols());
+    if found != expected {
+        return Err(DatasetError::Positions { found, expected });
+    }
+    let is_token = |value: f32| value.fract() == 0.0 && (0.0..vocabulary as f32).contains(&value);
+    let read = features.indexed_iter().find(|(_, value)| !is_token(**value));
+    let unknown =
+        |&(_, target): &(_, &u32)| *target != TokenTargets::NONE && *target as usize >= vocabulary;
+    let asked = tokens.targets();
+    let asked = asked.indexed_iter().find(unknown).map(|((row, _), target)| (row, *target));
+    match read.map(|((row, _), value)| (row, *value as u32)).or(asked) {
+        Some((row, found)) => {
+            Err(DatasetError::Range { row, what: "token", found, known: vocabulary })
+        }
+        None => Ok(()),
     }
 }
 

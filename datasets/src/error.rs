@@ -13,7 +13,7 @@ pub enum SourceError {
     #[error(
         "unknown data set `{found}` (known: {known})\n\
          hint: your own data is read with `csv-file: {{path: ...}}`, \
-         `idx-files: {{train: ...}}` or `npz-files: {{train: ...}}`"
+         `idx-files: {{train: ...}}`, `npz-files: {{train: ...}}` or `texts: {{path: ...}}`"
     )]
     UnknownName {
         /// The name that was asked for.
@@ -159,6 +159,21 @@ pub enum SourceError {
         line: u64,
         /// What the CSV reader said.
         source: csv::Error,
+    },
+    /// A line is no JSON object.
+    #[error(
+        "{file}: line {line}, column {column}: {reason}\n\
+         hint: write one JSON object a line, with `text` and `contributor`"
+    )]
+    Json {
+        /// Name or path of the file.
+        file: String,
+        /// Line, from 1.
+        line: u64,
+        /// Column, from 1.
+        column: usize,
+        /// What the reader said.
+        reason: String,
     },
     /// A line has more or fewer fields than the lines before it.
     #[error(

@@ -33,8 +33,10 @@
 pub const NOTICE: &str = include_str!("../data/NOTICE.md");
 
 mod apportion;
+mod asks;
 mod corruption;
 mod dataset;
+mod documents;
 mod error;
 mod idx;
 mod manifest;
@@ -47,19 +49,26 @@ mod source;
 mod split;
 mod standardise;
 mod table;
+mod tokens;
+mod windows;
 
+pub use asks::{Asks, AsksError};
 pub use corruption::{
     Amount, AnswerKey, CopyOwner, Corruption, CorruptionError, Duplicate, DuplicateKind, Flip,
     corrupt,
 };
 pub use dataset::{Dataset, DatasetError, ExampleId, Targets};
+pub use documents::Fields;
 pub use error::SourceError;
 pub use manifest::{EmbeddedFile, FILES};
 pub use ownership::{Ownership, OwnershipError, assign_owners};
 pub use sets::csv_file::{Column, CsvFile, Header, TargetKind};
 pub use sets::idx_files::{IdxFiles, IdxPair};
 pub use sets::npz_files::NpzFiles;
+pub use sets::texts::Texts;
 pub use sets::{ALL, Entry, Loader, REGISTRY};
 pub use source::{Loaded, MissingValues, Source, load};
 pub use split::{SplitError, SplitOptions, Splits, Stratification, split};
 pub use standardise::{Standardisation, Standardiser};
+pub use tokens::{TokenLoss, TokenTargets};
+pub use windows::{BYTES, EDGE, HoldOut};

@@ -7,6 +7,9 @@ use crate::error::SourceError;
 const MIT_ZALANDO: &str = "MIT, (c) 2017 Zalando SE";
 const BSD3_AND_CC_BY: &str = "BSD-3-Clause (scikit-learn) over CC BY 4.0 (UCI)";
 const CC_BY: &str = "CC BY 4.0";
+const PUBLIC_DOMAIN: &str = "public domain";
+const PDDL: &str = "PDDL 1.0";
+const CC_BY_25: &str = "public domain; edition: CC BY 2.5, Open Shakespeare";
 const COUNTS_ONLY: &str = "counts without names; facts, no licence needed";
 
 const FASHION_MNIST: &str = "https://github.com/zalandoresearch/fashion-mnist, first of each class";
@@ -15,6 +18,9 @@ const UCI_BREAST_CANCER: &str = "scikit-learn, from UCI Breast Cancer Wisconsin 
 const UCI_WINE: &str = "scikit-learn, from UCI Wine";
 const UCI_HEART: &str = "UCI Heart Disease: Janosi, Steinbrunn, Pfisterer, Detrano";
 const UCI_VOWEL: &str = "UCI Connectionist Bench (Vowel Recognition): Deterding";
+const EIGHT_AUTHORS: &str = "public domain texts of eight authors, 250 passages of each";
+const UNION: &str = "State of the Union addresses, 40 passages of each president";
+const PLAYS: &str = "seven plays of William Shakespeare, edition of Open Shakespeare";
 const GIT_LOG: &str = "commits of each author in the history of a large project kept in git";
 
 /// A file that is part of the program, and what it must be.
@@ -56,6 +62,14 @@ macro_rules! embedded {
     };
 }
 
+pub(crate) static AUTHORS: EmbeddedFile = embedded!(
+    "eight_authors_x250.jsonl.gz",
+    "8ffe781381f0904bb4a02196f3499a43dbbca7b170bfeb95c325f016a8056bed",
+    484281,
+    2000,
+    PUBLIC_DOMAIN,
+    EIGHT_AUTHORS
+);
 pub(crate) static FASHION_TEST_IMAGES: EmbeddedFile = embedded!(
     "fashion-mnist-1k-test-images.idx3.gz",
     "04516f9d284037ea6cce7310aafaed77e8f8c1547f1127ef4aa754c46f47f8f5",
@@ -104,6 +118,14 @@ pub(crate) static HEART: EmbeddedFile = embedded!(
     CC_BY,
     UCI_HEART
 );
+pub(crate) static SPEECHES: EmbeddedFile = embedded!(
+    "shakespeare_7plays_by_speaker.jsonl.gz",
+    "94bf83c78bdf2d6bd7b60fc6f8989f8432b66566426097d31f93c95bd3fdee0e",
+    385864,
+    6193,
+    CC_BY_25,
+    PLAYS
+);
 pub(crate) static BREAST_CANCER: EmbeddedFile = embedded!(
     "sklearn_breast_cancer.csv",
     "fed3eb72d0575ef6192293f5093c6e801b1476b577d0386bf4455504522172ed",
@@ -128,6 +150,14 @@ pub(crate) static WINE: EmbeddedFile = embedded!(
     BSD3_AND_CC_BY,
     UCI_WINE
 );
+pub(crate) static ADDRESSES: EmbeddedFile = embedded!(
+    "sotu_43presidents_x40.jsonl.gz",
+    "08da5fe392ea96d91fa7c522ff78462655e8b0d610b4508d09e4f87ce299d164",
+    383089,
+    1720,
+    PDDL,
+    UNION
+);
 pub(crate) static VOWEL: EmbeddedFile = embedded!(
     "vowel_15speakers.csv",
     "f7cf0d65e4e6e721ae89a1a3acdf32f5c3acbd913f630aed0849b1fe04c5c002",
@@ -139,15 +169,18 @@ pub(crate) static VOWEL: EmbeddedFile = embedded!(
 
 /// Every embedded file, sorted by name.
 pub static FILES: &[&EmbeddedFile] = &[
+    &AUTHORS,
     &FASHION_TEST_IMAGES,
     &FASHION_TEST_LABELS,
     &FASHION_TRAIN_IMAGES,
     &FASHION_TRAIN_LABELS,
     &GIT_COMMITS,
     &HEART,
+    &SPEECHES,
     &BREAST_CANCER,
     &DIGITS,
     &WINE,
+    &ADDRESSES,
     &VOWEL,
 ];
 

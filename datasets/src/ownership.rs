@@ -63,9 +63,7 @@ pub enum OwnershipError {
         name: String,
     },
     /// The rule needs classes.
-    #[error(
-        "`{rule}` needs classes but `{name}` has real targets\nhint: use `equal` or `git-skew`"
-    )]
+    #[error("`{rule}` needs classes but `{name}` has none\nhint: use `equal` or `git-skew`")]
     NoClasses {
         /// The rule.
         rule: &'static str,

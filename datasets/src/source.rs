@@ -7,6 +7,7 @@ use crate::error::SourceError;
 use crate::sets::csv_file::{self, CsvFile};
 use crate::sets::idx_files::{self, IdxFiles};
 use crate::sets::npz_files::{self, NpzFiles};
+use crate::sets::texts::{self, Texts};
 use crate::sets::{Loader, REGISTRY};
 
 /// Where data come from, as written in an experiment.
@@ -23,6 +24,9 @@ use crate::sets::{Loader, REGISTRY};
 /// ```yaml
 /// npz-files: { train: train.npz, test: test.npz, features: x, labels: y }
 /// ```
+/// ```yaml
+/// texts: { path: letters.jsonl, window: 128, hold-out: { since: "1950" } }
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Source {
@@ -34,6 +38,19 @@ pub enum Source {
     IdxFiles(IdxFiles),
     /// The user's own arrays.
     NpzFiles(NpzFiles),
+    /// Texts, embedded or the user's own, cut into windows.
+    Texts(Texts),
+}
+
+impl Source {
+    /// Name in [`REGISTRY`] of the embedded data that are read, if any are.
+    pub fn embedded_name(&self) -> Option<&str> {
+        match self {
+            Self::Embedded(name) => Some(name),
+            Self::Texts(texts) => texts.embedded.as_deref(),
+            Self::CsvFile(_) | Self::IdxFiles(_) | Self::NpzFiles(_) => None,
+        }
+    }
 }
 
 /// A feature column whose true value is unknown in some rows.
@@ -105,6 +122,7 @@ pub fn load(source: &Source) -> Result<Loaded, SourceError> {
         Source::CsvFile(options) => csv_file::load(options),
         Source::IdxFiles(options) => idx_files::load(options),
         Source::NpzFiles(options) => npz_files::load(options),
+        Source::Texts(options) => texts::load(options),
     }
 }
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::apportion::apportion;
+use crate::asks::{Asks, AsksError};
 use crate::dataset::{Dataset, DatasetError, ExampleId, Targets};
 use crate::moments::Moments;
 use crate::random::stream;
@@ -33,7 +34,7 @@ pub struct SplitOptions {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stratification {
-    /// Classes, to within one example.
+    /// Classes, to within one example; contributors, for texts.
     #[default]
     ByClass,
     /// Contributors, to within one example.
@@ -156,6 +157,16 @@ impl Splits {
         Self::new(train, self.query, self.tuning_query, self.first_free_id)
     }
 
+    /// The same sets with queries that ask for less of their texts.
+    ///
+    /// # Errors
+    /// When the sets hold no text, or a query would ask for nothing.
+    pub fn asking(self, asks: Asks, seed: u64) -> Result<Self, AsksError> {
+        let query = asks.of(self.query, seed)?;
+        let tuning_query = self.tuning_query.map(|set| asks.of(set, seed)).transpose()?;
+        Ok(Self { query, tuning_query, ..self })
+    }
+
     /// All sets scaled by moments of the training set; see [`Standardiser`].
     ///
     /// # Errors
@@ -233,7 +244,9 @@ fn draw_rows(
     }
     let (stratum_of_row, strata): (&[u32], usize) = match (stratification, source.targets()) {
         (Stratification::None, _) => (&[], 1),
-        (Stratification::ByContributor, _) => (source.owners(), source.contributors().len()),
+        (Stratification::ByContributor, _) | (Stratification::ByClass, Targets::Tokens { .. }) => {
+            (source.owners(), source.contributors().len())
+        }
         (Stratification::ByClass, Targets::Classes { labels, names }) => (labels, names.len()),
         (Stratification::ByClass, Targets::Values(_)) => {
             return Err(SplitError::NoClasses { name: source.name().to_owned() });

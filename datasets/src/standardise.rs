@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::dataset::{Dataset, DatasetError};
+use crate::dataset::{Dataset, DatasetError, Targets};
 use crate::moments::{Moments, column_moments};
 
-/// How features are scaled.
+/// How features are scaled; tokens are names, and stay as they are under every rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Standardisation {
@@ -31,6 +31,8 @@ impl Standardiser {
     /// Measures the moments of the training set.
     pub fn fit(rule: Standardisation, train: &Dataset) -> Self {
         let moments = match rule {
+            // Tokens are names and have no scale.
+            _ if matches!(train.targets(), Targets::Tokens { .. }) => Vec::new(),
             Standardisation::None => Vec::new(),
             Standardisation::PerFeature => column_moments(train),
             Standardisation::Global => {

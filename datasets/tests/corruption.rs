@@ -16,7 +16,7 @@ fn wine() -> Dataset {
 fn labels(dataset: &Dataset) -> &[u32] {
     match dataset.targets() {
         Targets::Classes { labels, .. } => labels,
-        Targets::Values(_) => panic!("classes expected"),
+        Targets::Values(_) | Targets::Tokens { .. } => panic!("classes expected"),
     }
 }
 

@@ -20,7 +20,7 @@ fn owner_counts(dataset: &Dataset) -> Vec<usize> {
 fn labels(dataset: &Dataset) -> &[u32] {
     match dataset.targets() {
         Targets::Classes { labels, .. } => labels,
-        Targets::Values(_) => panic!("classes expected"),
+        Targets::Values(_) | Targets::Tokens { .. } => panic!("classes expected"),
     }
 }
 

@@ -27,8 +27,8 @@
 //! NeurIPS 2022.
 
 use attribench_core::{
-    AndRetraining, BlackBox, Context, Labels, Measured, Method, MethodError, MethodInfo, Queries,
-    Real, Retrain, Scale, Scorer, Scores, View,
+    AndRetraining, BlackBox, Context, Labels, Measured, Method, MethodError, MethodInfo,
+    ModelInput, Queries, Real, Retrain, Scale, Scorer, Scores, View,
 };
 use ndarray::{Array2, ArrayView1};
 use rand::{RngExt, seq::SliceRandom};
@@ -53,6 +53,7 @@ impl Default for ClassWiseShapley {
 
 impl Method for ClassWiseShapley {
     type Access = AndRetraining<BlackBox>;
+    const READS: Option<ModelInput> = Some(ModelInput::Numbers);
     const INFO: MethodInfo = MethodInfo {
         name: "class-wise-shapley",
         summary: "class-wise Shapley value (CS-Shapley)",

@@ -24,8 +24,8 @@
 //! Kwon, Zou, Data-OOB: out-of-bag estimate as a simple and efficient data value, ICML 2023.
 
 use attribench_core::{
-    AndRetraining, BlackBox, Context, Measured, Method, MethodError, MethodInfo, Queries, Real,
-    Retrain, Scale, Scorer, Scores, Utility, View,
+    AndRetraining, BlackBox, Context, Measured, Method, MethodError, MethodInfo, ModelInput,
+    Queries, Real, Retrain, Scale, Scorer, Scores, Utility, View,
 };
 use ndarray::Array2;
 use rand::RngExt;
@@ -49,6 +49,7 @@ impl Default for DataOob {
 
 impl Method for DataOob {
     type Access = AndRetraining<BlackBox>;
+    const READS: Option<ModelInput> = Some(ModelInput::Numbers);
     const INFO: MethodInfo = MethodInfo {
         name: "data-oob",
         summary: "Data-OOB: how often models that never saw an example get it right",

@@ -25,7 +25,8 @@
 //! 2006.04528.
 
 use attribench_core::{
-    BlackBox, Context, Method, MethodError, MethodInfo, Queries, Real, Scale, Scorer, Scores, View,
+    BlackBox, Context, Method, MethodError, MethodInfo, ModelInput, Queries, Real, Scale, Scorer,
+    Scores, View,
 };
 use serde::{Deserialize, Serialize};
 
@@ -41,6 +42,7 @@ pub struct InputSimilarity {
 
 impl Method for InputSimilarity {
     type Access = BlackBox;
+    const READS: Option<ModelInput> = Some(ModelInput::Numbers);
     const INFO: MethodInfo = MethodInfo {
         name: "input-similarity",
         summary: "similarity of inputs",

@@ -30,8 +30,8 @@
 //! for nearest neighbor algorithms, VLDB 2019, arXiv 1908.08619.
 
 use attribench_core::{
-    BlackBox, Context, Examples, Labels, Method, MethodError, MethodInfo, Queries, Real, Scale,
-    Scorer, Scores, View, math,
+    BlackBox, Context, Examples, Labels, Method, MethodError, MethodInfo, ModelInput, Queries,
+    Real, Scale, Scorer, Scores, View, math,
 };
 use ndarray::{Array2, ArrayView2, Axis, s};
 use serde::{Deserialize, Serialize};
@@ -54,6 +54,7 @@ impl Default for KnnShapley {
 
 impl Method for KnnShapley {
     type Access = BlackBox;
+    const READS: Option<ModelInput> = Some(ModelInput::Numbers);
     const INFO: MethodInfo = MethodInfo {
         name: "knn-shapley",
         summary: "exact Shapley values of a nearest-neighbour classifier on the inputs",

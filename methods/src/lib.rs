@@ -7,6 +7,7 @@
 pub mod adam_w_influence;
 pub mod arnoldi;
 pub mod aumann_shapley;
+pub mod bm25;
 pub mod by_retraining;
 mod cholesky;
 pub mod class_wise_shapley;
@@ -39,6 +40,7 @@ pub mod lava;
 pub mod lissa;
 pub mod lo_gra;
 pub mod metagradient;
+pub mod n_gram_spans;
 pub mod nystrom;
 mod one_layer;
 mod pair;
@@ -52,7 +54,10 @@ pub mod rps_l2;
 mod similarity;
 pub mod source;
 mod step_derivative;
+mod suffix_array;
 mod tails;
+mod terms;
+pub mod tf_idf;
 pub mod trac_in_cp;
 pub mod track_star;
 pub mod trak;
@@ -71,6 +76,7 @@ use ndarray::Array2;
 pub use adam_w_influence::{AdamWInfluence, Substitute};
 pub use arnoldi::Arnoldi;
 pub use aumann_shapley::AumannShapley;
+pub use bm25::Bm25;
 pub use by_retraining::ByRetraining;
 pub use class_wise_shapley::ClassWiseShapley;
 pub use credits::Clipping;
@@ -97,6 +103,7 @@ pub use lava::Lava;
 pub use lissa::Lissa;
 pub use lo_gra::LoGra;
 pub use metagradient::Metagradient;
+pub use n_gram_spans::{NGramSpans, SpanWeight};
 pub use nystrom::Nystrom;
 pub use path_ledger::{Books, PathLedger};
 pub use random::Random;
@@ -105,6 +112,8 @@ pub use representation_similarity::RepresentationSimilarity;
 pub use rps_l2::RpsL2;
 pub use similarity::Similarity;
 pub use source::Source;
+pub use terms::Terms;
+pub use tf_idf::TfIdf;
 pub use trac_in_cp::TracInCp;
 pub use track_star::TrackStar;
 pub use trak::Trak;
@@ -116,6 +125,7 @@ pub static REGISTRY: &[MethodEntry] = &[
     MethodEntry::of::<AdamWInfluence>(),
     MethodEntry::of::<Arnoldi>(),
     MethodEntry::of::<AumannShapley>(),
+    MethodEntry::of::<Bm25>(),
     MethodEntry::of::<ByRetraining>(),
     MethodEntry::of::<ClassWiseShapley>(),
     MethodEntry::of::<DataInf>(),
@@ -140,6 +150,7 @@ pub static REGISTRY: &[MethodEntry] = &[
     MethodEntry::of::<Lissa>(),
     MethodEntry::of::<LoGra>(),
     MethodEntry::of::<Metagradient>(),
+    MethodEntry::of::<NGramSpans>(),
     MethodEntry::of::<Nystrom>(),
     MethodEntry::of::<PathLedger>(),
     MethodEntry::of::<Random>(),
@@ -147,6 +158,7 @@ pub static REGISTRY: &[MethodEntry] = &[
     MethodEntry::of::<RepresentationSimilarity>(),
     MethodEntry::of::<RpsL2>(),
     MethodEntry::of::<Source>(),
+    MethodEntry::of::<TfIdf>(),
     MethodEntry::of::<TracInCp>(),
     MethodEntry::of::<TrackStar>(),
     MethodEntry::of::<Trak>(),

@@ -31,8 +31,8 @@
 //! NeurIPS 2018, arXiv 1811.09720.
 
 use attribench_core::{
-    Context, Examples, FinalModel, Labels, Method, MethodError, MethodInfo, ModelAt, Queries, Real,
-    Scale, Scorer, Scores, View, math,
+    Context, Examples, FinalModel, Labels, Method, MethodError, MethodInfo, ModelAt, ModelInput,
+    Queries, Real, Scale, Scorer, Scores, View, math,
 };
 use ndarray::{Array2, Axis, concatenate};
 use serde::{Deserialize, Serialize};
@@ -62,6 +62,7 @@ impl Default for RpsL2 {
 
 impl Method for RpsL2 {
     type Access = FinalModel;
+    const READS: Option<ModelInput> = Some(ModelInput::Numbers);
     const INFO: MethodInfo = MethodInfo {
         name: "rps-l2",
         summary: "representer points of the last layer",

@@ -32,7 +32,7 @@
 
 use attribench_core::{
     Captures, Context, Examples, FinalModel, Labels, Method, MethodError, MethodInfo, ModelAt,
-    Quantity, Real, Scale, Scorer, Utility, View, math,
+    ModelInput, Quantity, Real, Scale, Scorer, Utility, View, math,
 };
 use ndarray::{Array2, ArrayView2, s};
 use serde::{Deserialize, Serialize};
@@ -64,6 +64,7 @@ impl Default for Trak {
 
 impl Method for Trak {
     type Access = FinalModel;
+    const READS: Option<ModelInput> = Some(ModelInput::Numbers);
     const INFO: MethodInfo = MethodInfo {
         name: "trak",
         summary: "influence functions on sketched gradients of the output, calibrated",

@@ -6,12 +6,14 @@
 mod common;
 
 use attribench_core::{
-    AccessLevel, Examples, Labels, MethodEntry, Model, Optimiser, Queries, Scores, UpdateRule,
-    Utility,
+    AccessLevel, Examples, Labels, MethodEntry, Model, ModelInput, Optimiser, Queries, Scores,
+    UpdateRule, Utility,
 };
 use attribench_methods::REGISTRY;
 use attribench_models::{Activation, Cnn, ModelSpec, Network, Normalisation};
-use common::{Plan, Problem, SEED, TestRun, assert_close, deviation, digits_like, scores_of_entry};
+use common::{
+    DRAWN, Plan, Problem, SEED, TestRun, assert_close, deviation, digits_like, scores_of_entry,
+};
 use ndarray::{Array2, Axis};
 
 /// A run of a small network with momentum and weight decay.
@@ -24,13 +26,14 @@ fn scored(entry: &MethodEntry, run: &TestRun<f64>, queries: &Queries<f64>) -> Sc
         .unwrap_or_else(|error| panic!("{}: {error}", entry.info.name))
 }
 
-/// Methods that draw at random, so that laws about permuted or repeated examples hold for their
-/// expectation only.
-const DRAWN: [&str; 4] = ["class-wise-shapley", "data-oob", "g-shapley", "random"];
+/// Every method that reads numbers; `texts.rs` holds those that read texts to their laws.
+fn registered() -> impl Iterator<Item = &'static MethodEntry> {
+    REGISTRY.iter().filter(|entry| entry.reads != Some(ModelInput::Tokens))
+}
 
 /// Every method that draws nothing.
 fn entries() -> impl Iterator<Item = &'static MethodEntry> {
-    REGISTRY.iter().filter(|entry| !DRAWN.contains(&entry.info.name))
+    registered().filter(|entry| !DRAWN.contains(&entry.info.name))
 }
 
 fn looks_at_gradients(entry: &MethodEntry) -> bool {
@@ -53,7 +56,7 @@ fn scores_carry_ids_are_finite_and_keep_their_scale() {
     let (run, queries) = problem().pair(6, Utility::Margin);
     let run = TestRun { train: renamed(&run.train), ..run };
     let queries = Queries { examples: renamed(&queries.examples), ..queries };
-    for entry in REGISTRY {
+    for entry in registered() {
         let scores = scored(entry, &run, &queries);
         assert_eq!(scores.train_ids(), run.train.ids(), "{}", entry.info.name);
         assert_eq!(scores.query_ids(), queries.ids(), "{}", entry.info.name);
@@ -73,7 +76,7 @@ fn renamed(examples: &Examples<f64>) -> Examples<f64> {
 #[test]
 fn the_same_seed_gives_the_same_bits() {
     let (run, queries) = problem().pair(6, Utility::Margin);
-    for entry in REGISTRY {
+    for entry in registered() {
         let once = scored(entry, &run, &queries);
         assert_eq!(once, scored(entry, &run, &queries), "{}", entry.info.name);
         let other = scores_of_entry(entry, &run, &queries, SEED + 1).unwrap();
@@ -93,7 +96,7 @@ fn scores_queries_apart(entry: &MethodEntry) -> bool {
 fn queries_do_not_know_of_each_other() {
     for utility in [Utility::Margin, Utility::NegativeLoss] {
         let (run, queries) = problem().pair(40, utility);
-        for entry in REGISTRY.iter().filter(|entry| scores_queries_apart(entry)) {
+        for entry in registered().filter(|entry| scores_queries_apart(entry)) {
             let all = scored(entry, &run, &queries);
             for q in [0, 7, 39] {
                 let one = Queries { examples: queries.examples.select(&[q]), utility };
@@ -206,7 +209,7 @@ fn single_precision_scores_come_close_to_double() {
     let (run, queries) = problem().pair(6, Utility::Margin);
     let narrow = digits_like::<f32>(32).momentum(0.5).decay(0.01);
     let (narrow_run, narrow_queries) = narrow.pair(6, Utility::Margin);
-    for entry in REGISTRY {
+    for entry in registered() {
         let wide = scored(entry, &run, &queries);
         let found = scores_of_entry(entry, &narrow_run, &narrow_queries, SEED)
             .unwrap_or_else(|error| panic!("{}: {error}", entry.info.name));
@@ -238,7 +241,7 @@ fn convolutions_are_read_as_dense_layers_are() {
     let (_, queries) = problem.pair(6, Utility::Margin);
     let (narrow_run, narrow_queries) = run.in_single_precision(&queries);
     let at_its_end = run.at_parameters_of(&narrow_run);
-    for entry in REGISTRY {
+    for entry in registered() {
         let name = entry.info.name;
         let scores = scored(entry, &run, &queries);
         if scores_queries_apart(entry) {

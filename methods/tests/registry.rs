@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use attribench_methods::REGISTRY;
 
 /// Files that several methods share, and the registry itself.
-const SHARED: [&str; 17] = [
+const SHARED: [&str; 19] = [
     "cholesky",
     "credits",
     "curvature",
@@ -22,7 +22,9 @@ const SHARED: [&str; 17] = [
     "quadrature",
     "similarity",
     "step_derivative",
+    "suffix_array",
     "tails",
+    "terms",
     "turn",
 ];
 

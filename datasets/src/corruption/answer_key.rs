@@ -21,7 +21,7 @@ pub struct Flip {
 pub enum DuplicateKind {
     /// All features were copied as they were.
     Exact,
-    /// Noise was added to the features of the copy.
+    /// Noise was added to the features of the copy, or some of its words are others.
     Near,
 }
 

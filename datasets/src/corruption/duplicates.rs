@@ -5,10 +5,10 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::feature_noise::add_noise;
+use super::exchanged_words::exchange_words;
+use super::feature_noise::{add_noise, moments_of_measurements};
 use super::{Amount, AnswerKey, CorruptionError, Duplicate, DuplicateKind};
-use crate::dataset::{Dataset, ExampleId, Targets};
-use crate::moments::column_moments;
+use crate::dataset::{Dataset, ExampleId};
 use crate::random::choose_rows;
 
 /// Who owns a copy.
@@ -27,8 +27,17 @@ pub enum CopyOwner {
 pub(super) struct Copies<'a> {
     pub(super) amount: Amount,
     pub(super) owner: &'a CopyOwner,
-    /// `None` makes exact copies.
-    pub(super) noise_sd: Option<f64>,
+    pub(super) change: Change,
+}
+
+/// How copies differ from what they are copies of.
+pub(super) enum Change {
+    /// Not at all.
+    None,
+    /// By noise of so many standard deviations of a column.
+    Noise(f64),
+    /// By this share of their words.
+    Words(f64),
 }
 
 pub(super) fn apply(
@@ -41,11 +50,17 @@ pub(super) fn apply(
     let new_ids = number_copies(first_new_id, rows.len())?;
     let (new_owners, contributors) = choose_owners(&data, &rows, copies.owner, stream)?;
     let mut new_features = data.features().select(Axis(0), &rows);
-    let kind = match copies.noise_sd {
-        None => DuplicateKind::Exact,
-        Some(noise_sd) => {
+    let mut new_targets = data.targets().select(&rows);
+    let kind = match copies.change {
+        Change::None => DuplicateKind::Exact,
+        Change::Noise(noise_sd) => {
             let all: Vec<usize> = (0..rows.len()).collect();
-            add_noise(&mut new_features, &all, &column_moments(&data), noise_sd, stream)?;
+            let moments = moments_of_measurements(&data)?;
+            add_noise(&mut new_features, &all, &moments, noise_sd, stream)?;
+            DuplicateKind::Near
+        }
+        Change::Words(rate) => {
+            (new_features, new_targets) = exchange_words(&data, &rows, rate, stream)?;
             DuplicateKind::Near
         }
     };
@@ -55,20 +70,11 @@ pub(super) fn apply(
         .map(|(&copy, &row)| (copy, Duplicate { original: data.ids()[row], kind }))
         .collect();
     let features = concatenate![Axis(0), data.features().view(), new_features.view()];
-    let targets = match data.targets() {
-        Targets::Classes { labels, names } => {
-            Targets::Classes { labels: append_rows(labels, &rows), names: names.clone() }
-        }
-        Targets::Values(values) => Targets::Values(append_rows(values, &rows)),
-    };
+    let targets = data.targets().followed_by(&new_targets);
     let ids = [data.ids(), &new_ids].concat();
     let owners = [data.owners(), &new_owners].concat();
     let corrupted = Dataset::new(data.name(), features, targets, ids, owners, contributors)?;
     Ok((corrupted, AnswerKey::of_duplicates(duplicates)))
-}
-
-fn append_rows<T: Copy>(column: &[T], rows: &[usize]) -> Vec<T> {
-    column.iter().copied().chain(rows.iter().map(|&row| column[row])).collect()
 }
 
 /// Ids of the copies. One id above the last must exist too, for the corruption that comes next.

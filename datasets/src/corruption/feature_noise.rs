@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 
 use super::{Amount, AnswerKey, CorruptionError};
-use crate::dataset::Dataset;
+use crate::dataset::{Dataset, Targets};
 use crate::moments::{Moments, column_moments};
 use crate::random::choose_rows;
 
@@ -18,9 +18,17 @@ pub(super) fn apply(
 ) -> Result<(Dataset, AnswerKey), CorruptionError> {
     let rows = choose_rows(data.len(), amount.resolve(data.len())?, stream);
     let mut features = data.features().clone();
-    add_noise(&mut features, &rows, &column_moments(&data), noise_sd, stream)?;
+    add_noise(&mut features, &rows, &moments_of_measurements(&data)?, noise_sd, stream)?;
     let disturbed = rows.iter().map(|&row| data.ids()[row]).collect();
     Ok((data.with_features(features)?, AnswerKey::of_disturbed(disturbed)))
+}
+
+/// Moments of the columns, where these are measurements.
+pub(super) fn moments_of_measurements(data: &Dataset) -> Result<Vec<Moments>, CorruptionError> {
+    match data.targets() {
+        Targets::Tokens { .. } => Err(CorruptionError::Tokens { name: data.name().to_owned() }),
+        Targets::Classes { .. } | Targets::Values(_) => Ok(column_moments(data)),
+    }
 }
 
 /// x_ij += noise_sd * sd_j * z_ij with z_ij ~ N(0, 1) in the given rows; constant columns stay.

@@ -16,7 +16,7 @@ pub(super) fn apply(
 ) -> Result<(Dataset, AnswerKey), CorruptionError> {
     let classes = match data.targets() {
         Targets::Classes { names, .. } => names.len() as u32,
-        Targets::Values(_) => 0,
+        Targets::Values(_) | Targets::Tokens { .. } => 0,
     };
     let (Targets::Classes { labels, names }, 2..) = (data.targets(), classes) else {
         let name = data.name().to_owned();

@@ -2,6 +2,7 @@
 
 mod answer_key;
 mod duplicates;
+mod exchanged_words;
 mod feature_noise;
 mod label_flips;
 
@@ -11,6 +12,7 @@ pub use duplicates::CopyOwner;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use self::duplicates::Change;
 use crate::dataset::{Dataset, DatasetError, ExampleId};
 use crate::random::stream;
 
@@ -20,6 +22,7 @@ use crate::random::stream;
 /// - label-flips: { amount: { rate: 0.1 } }
 /// - exact-duplicates: { amount: { count: 50 }, owner: other }
 /// - near-duplicates: { amount: { count: 50 }, owner: { named: copycat }, noise_sd: 0.05 }
+/// - reworded-duplicates: { amount: { count: 50 }, owner: other, rate: 0.3 }
 /// - feature-noise: { amount: { rate: 0.2 }, noise_sd: 1.0 }
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -45,6 +48,15 @@ pub enum Corruption {
         owner: CopyOwner,
         /// Standard deviation of the noise in a column, in standard deviations of that column.
         noise_sd: f64,
+    },
+    /// As exact duplicates of texts, with words of the copies exchanged for others as long.
+    RewordedDuplicates {
+        /// Rows to copy.
+        amount: Amount,
+        /// Who owns the copies.
+        owner: CopyOwner,
+        /// Chance of a word to be exchanged, in (0, 1].
+        rate: f64,
     },
     /// Random rows get noise on their features.
     FeatureNoise {
@@ -101,10 +113,26 @@ pub enum CorruptionError {
         /// The standard deviation asked for.
         found: f64,
     },
+    /// Noise is asked for on tokens.
+    #[error(
+        "`{name}` holds tokens, and noise is for measurements\n\
+         hint: copy texts with `reworded-duplicates` or `exact-duplicates`"
+    )]
+    Tokens {
+        /// The data set.
+        name: String,
+    },
+    /// Words are to be exchanged in data that have none.
+    #[error("`{name}` holds no text\nhint: use `near-duplicates` with `noise_sd`")]
+    NoText {
+        /// The data set.
+        name: String,
+    },
     /// There is no other class to flip to.
     #[error(
         "labels of `{name}` cannot be flipped: it has {classes} classes\n\
-         hint: flips need at least 2 classes; use `feature-noise` for real targets"
+         hint: flips need at least 2 classes; use `feature-noise` for real targets, and \
+         `reworded-duplicates` for texts"
     )]
     Classes {
         /// The data set.
@@ -192,12 +220,18 @@ fn apply(
             label_flips::apply(data, *amount, &mut stream("label-flips"))
         }
         Corruption::ExactDuplicates { amount, owner } => {
-            let copies = duplicates::Copies { amount: *amount, owner, noise_sd: None };
+            let copies = duplicates::Copies { amount: *amount, owner, change: Change::None };
             duplicates::apply(data, &copies, next_id, &mut stream("exact-duplicates"))
         }
         Corruption::NearDuplicates { amount, owner, noise_sd } => {
-            let copies = duplicates::Copies { amount: *amount, owner, noise_sd: Some(*noise_sd) };
+            let change = Change::Noise(*noise_sd);
+            let copies = duplicates::Copies { amount: *amount, owner, change };
             duplicates::apply(data, &copies, next_id, &mut stream("near-duplicates"))
+        }
+        Corruption::RewordedDuplicates { amount, owner, rate } => {
+            let copies =
+                duplicates::Copies { amount: *amount, owner, change: Change::Words(*rate) };
+            duplicates::apply(data, &copies, next_id, &mut stream("reworded-duplicates"))
         }
         Corruption::FeatureNoise { amount, noise_sd } => {
             feature_noise::apply(data, *amount, *noise_sd, &mut stream("feature-noise"))

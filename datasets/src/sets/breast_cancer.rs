@@ -15,7 +15,7 @@ pub(super) const ENTRY: Entry = Entry {
     test_examples: Some(0),
     features: Some(30),
     classes: Some(CLASSES.len()),
-    natural_contributors: &[],
+    natural_contributors: 0,
     licence: BREAST_CANCER.licence,
     hub_id: None,
     loader: Loader::Embedded(load),

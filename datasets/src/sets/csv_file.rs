@@ -23,7 +23,7 @@ pub(super) const ENTRY: Entry = Entry {
     test_examples: None,
     features: None,
     classes: None,
-    natural_contributors: &[],
+    natural_contributors: 0,
     licence: "that of your file",
     hub_id: None,
     loader: Loader::Files,

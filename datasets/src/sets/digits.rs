@@ -17,7 +17,7 @@ pub(super) const ENTRY: Entry = Entry {
     test_examples: Some(0),
     features: Some(64),
     classes: Some(CLASSES.len()),
-    natural_contributors: &[],
+    natural_contributors: 0,
     licence: DIGITS.licence,
     hub_id: None,
     loader: Loader::Embedded(load),

@@ -20,7 +20,7 @@ pub(super) const ENTRY: Entry = Entry {
     test_examples: Some(1000),
     features: Some(784),
     classes: Some(CLASSES.len()),
-    natural_contributors: &[],
+    natural_contributors: 0,
     licence: FASHION_TRAIN_IMAGES.licence,
     hub_id: Some("zalando-datasets/fashion_mnist"),
     loader: Loader::Embedded(load),

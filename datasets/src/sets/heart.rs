@@ -32,7 +32,7 @@ pub(super) const ENTRY: Entry = Entry {
     test_examples: Some(0),
     features: Some(29),
     classes: Some(CLASSES.len()),
-    natural_contributors: &HOSPITALS,
+    natural_contributors: HOSPITALS.len(),
     licence: HEART.licence,
     hub_id: None,
     loader: Loader::Embedded(load),

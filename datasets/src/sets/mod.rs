@@ -3,10 +3,14 @@
 pub(crate) mod breast_cancer;
 pub(crate) mod csv_file;
 pub(crate) mod digits;
+pub(crate) mod eight_authors;
 pub(crate) mod fashion_mnist;
 pub(crate) mod heart;
 pub(crate) mod idx_files;
 pub(crate) mod npz_files;
+pub(crate) mod presidents;
+pub(crate) mod speakers;
+pub(crate) mod texts;
 pub(crate) mod vowel;
 pub(crate) mod wine;
 
@@ -36,12 +40,12 @@ pub struct Entry {
     pub train_examples: Option<usize>,
     /// Examples of the fixed test set; 0 where there is none.
     pub test_examples: Option<usize>,
-    /// Feature columns.
+    /// Feature columns; positions of a window of text.
     pub features: Option<usize>,
-    /// Classes.
+    /// Classes; tokens of a text.
     pub classes: Option<usize>,
-    /// Real owners of the examples, in index order; empty where they are not known.
-    pub natural_contributors: &'static [&'static str],
+    /// How many real owners the examples have; 0 where they are not known.
+    pub natural_contributors: usize,
     /// Licence in one line; the notices are in `datasets/data/NOTICE.md`.
     pub licence: &'static str,
     /// Id of the full set on the Hugging Face hub.
@@ -55,10 +59,14 @@ pub static REGISTRY: &[Entry] = &[
     breast_cancer::ENTRY,
     csv_file::ENTRY,
     digits::ENTRY,
+    eight_authors::ENTRY,
     fashion_mnist::ENTRY,
     heart::ENTRY,
     idx_files::ENTRY,
     npz_files::ENTRY,
+    presidents::ENTRY,
+    speakers::ENTRY,
+    texts::ENTRY,
     vowel::ENTRY,
     wine::ENTRY,
 ];

@@ -19,7 +19,7 @@ pub(super) const ENTRY: Entry = Entry {
     test_examples: Some(0),
     features: Some(FEATURES.len()),
     classes: Some(CLASSES.len()),
-    natural_contributors: &SPEAKERS,
+    natural_contributors: SPEAKERS.len(),
     licence: VOWEL.licence,
     hub_id: None,
     loader: Loader::Embedded(load),

@@ -2,7 +2,7 @@
 
 use std::{fs, process::Command};
 
-use attribench_datasets::{NOTICE, REGISTRY, Source};
+use attribench_datasets::{NOTICE, REGISTRY};
 use attribench_engine::plan::Plan;
 use attribench_reports::{Fact, Notice, RunFacts};
 
@@ -68,7 +68,7 @@ fn model_line(plan: &Plan) -> String {
 }
 
 fn notices(plan: &Plan) -> Vec<Notice> {
-    let Source::Embedded(name) = &plan.spec.data.value.source else { return Vec::new() };
+    let Some(name) = plan.spec.data.value.source.embedded_name() else { return Vec::new() };
     REGISTRY
         .iter()
         .filter(|entry| entry.name == name)

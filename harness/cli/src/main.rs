@@ -31,6 +31,8 @@ enum Command {
     Run(commands::run::RunArguments),
     /// Check an experiment and say what it will cost, without running it.
     Check(commands::check::CheckArguments),
+    /// Let the model of a run answer, and say to whom the answer is owed.
+    Explain(commands::explain::ExplainArguments),
     /// List what can be named in an experiment.
     List(commands::list::ListArguments),
     /// Check and show the log of a run: receipts, audits, comparisons, keys.
@@ -71,6 +73,7 @@ fn main() -> ExitCode {
     let ending = match Arguments::parse().command {
         Command::Run(arguments) => commands::run::run(&arguments),
         Command::Check(arguments) => commands::check::check(&arguments),
+        Command::Explain(arguments) => commands::explain::explain(&arguments),
         Command::List(arguments) => commands::list::list(&arguments),
         Command::Log(arguments) => commands::log::log(&arguments),
         Command::Evaluate(arguments) => commands::evaluate::evaluate(&arguments),

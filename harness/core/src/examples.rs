@@ -1,8 +1,7 @@
 //! Examples as a model sees them: prepared features in the number type of the run.
 
-use attribench_datasets::{Dataset, ExampleId, Targets};
+use attribench_datasets::{Dataset, ExampleId, Targets, TokenTargets};
 use ndarray::{Array2, ArrayView2, Axis, concatenate};
-use serde::{Deserialize, Serialize};
 
 use crate::Real;
 
@@ -18,93 +17,13 @@ pub enum Labels<T> {
     Tokens(TokenTargets),
 }
 
-/// How the losses of an example's tokens become its loss. Other examples never enter.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum TokenLoss {
-    /// Their sum.
-    Sum,
-    /// Their mean.
-    #[default]
-    Mean,
-}
-
-/// The token that is to be predicted at each of `s` positions of each example.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TokenTargets {
-    targets: Array2<u32>,
-    loss: TokenLoss,
-}
-
-impl TokenTargets {
-    /// Marks a position at which nothing is asked: padding, or a prompt.
-    pub const NONE: u32 = u32::MAX;
-
-    /// Targets `(n, s)`, [`Self::NONE`] where nothing is asked.
-    pub fn new(targets: Array2<u32>, loss: TokenLoss) -> Self {
-        Self { targets, loss }
-    }
-
-    /// Number of examples.
-    pub fn len(&self) -> usize {
-        self.targets.nrows()
-    }
-
-    /// Whether there is no example.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Positions of an example, `s`.
-    pub fn positions(&self) -> usize {
-        self.targets.ncols()
-    }
-
-    /// The targets, `(n, s)`.
-    pub fn targets(&self) -> ArrayView2<'_, u32> {
-        self.targets.view()
-    }
-
-    /// What is asked at a position.
-    pub fn target(&self, example: usize, position: usize) -> Option<u32> {
-        let target = self.targets[(example, position)];
-        (target != Self::NONE).then_some(target)
-    }
-
-    /// Other targets wherever something is asked, `change(example, position, target)`.
-    #[must_use]
-    pub fn map(&self, mut change: impl FnMut(usize, usize, u32) -> u32) -> Self {
-        let mut targets = self.targets.clone();
-        for ((example, position), target) in targets.indexed_iter_mut() {
-            if *target != Self::NONE {
-                *target = change(example, position, *target);
-            }
-        }
-        Self { targets, loss: self.loss }
-    }
-
-    /// Factor of each token's loss in the example's: 1, or one over the number of its targets.
-    pub fn scale(&self, example: usize) -> f64 {
-        match self.loss {
-            TokenLoss::Sum => 1.0,
-            TokenLoss::Mean => {
-                let asked = |&&target: &&u32| target != Self::NONE;
-                1.0 / self.targets.row(example).iter().filter(asked).count().max(1) as f64
-            }
-        }
-    }
-}
-
 impl<T: Real> Labels<T> {
     /// The labels at `rows`.
     pub fn select(&self, rows: &[usize]) -> Self {
         match self {
             Self::Classes(labels) => Self::Classes(rows.iter().map(|&row| labels[row]).collect()),
             Self::Values(values) => Self::Values(rows.iter().map(|&row| values[row]).collect()),
-            Self::Tokens(tokens) => {
-                let targets = tokens.targets.select(Axis(0), rows);
-                Self::Tokens(TokenTargets { targets, loss: tokens.loss })
-            }
+            Self::Tokens(tokens) => Self::Tokens(tokens.select(rows)),
         }
     }
 
@@ -150,6 +69,7 @@ impl<T: Real> Examples<T> {
             Targets::Values(values) => {
                 Labels::Values(values.iter().map(|&value| T::from_f64(value)).collect())
             }
+            Targets::Tokens { tokens, .. } => Labels::Tokens(tokens.clone()),
         };
         Self {
             features: dataset.features().mapv(|value| T::from_f64(f64::from(value))),
@@ -195,6 +115,16 @@ impl<T: Real> Examples<T> {
         &self.ids
     }
 
+    /// Tokens of a text: all that is read up to the last target, and that target. Nothing where the
+    /// labels are no tokens; no tokens where none is asked for.
+    pub fn text(&self, row: usize) -> Option<Vec<u32>> {
+        let Labels::Tokens(tokens) = &self.labels else { return None };
+        let Some((last, target)) = tokens.asked(row).last() else { return Some(Vec::new()) };
+        let read = self.features.row(row);
+        let read = read.iter().take(last + 1).map(|token| token.to_f64() as u32);
+        Some(read.chain([target]).collect())
+    }
+
     /// The given rows in the given order; a row may be named twice.
     pub fn select(&self, rows: &[usize]) -> Self {
         Self {
@@ -219,10 +149,8 @@ impl<T: Real> Examples<T> {
             (Labels::Values(left), Labels::Values(right)) => {
                 Labels::Values([&left[..], &right[..]].concat())
             }
-            (Labels::Tokens(left), Labels::Tokens(right)) if left.loss == right.loss => {
-                let targets = concatenate(Axis(0), &[left.targets(), right.targets()]);
-                let targets = targets.expect("equal numbers of positions");
-                Labels::Tokens(TokenTargets { targets, loss: left.loss })
+            (Labels::Tokens(left), Labels::Tokens(right)) => {
+                Labels::Tokens(left.followed_by(right))
             }
             _ => panic!("labels of different kinds cannot follow each other"),
         };

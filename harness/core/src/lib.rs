@@ -30,9 +30,10 @@ pub use access::{
     Access, AccessLevel, AndRetraining, BlackBox, Checkpoints, FinalModel, FullTrace,
     OptimizerStates, ReadsCheckpoints, ReadsOptimizer, ReadsTrace, ReadsWeights, Retrains,
 };
+pub use attribench_datasets::{TokenLoss, TokenTargets};
 pub use captures::{Captures, Inputs, LayerCapture};
 pub use estimate::Estimate;
-pub use examples::{Examples, Labels, TokenLoss, TokenTargets};
+pub use examples::{Examples, Labels};
 pub use games::{
     Ask, Axioms, Coalition, Game, GameError, GroupedGame, NamedValuation, Reached, Repeats,
     Stopped, TableGame, Valuation, ValuationContext, ValuationEntry, ValuationInfo, Valued,
@@ -44,7 +45,9 @@ pub use method::{
     Account, Context, ErasedMethod, FitReal, Method, MethodEntry, MethodError, MethodInfo,
     ParameterError, Queries, Scorer,
 };
-pub use model::{AnyModel, BuildModel, Curvature, Model, ModelEntry, ModelInput, Stack};
+pub use model::{
+    Adapters, AnyModel, BuildModel, Curvature, Model, ModelEntry, ModelInput, ResumeModel, Stack,
+};
 pub use optimiser::{AdamW, HeavyBall, Optimiser, Sgd, StepSize, UpdateRule, WeightDecay};
 pub use real::Real;
 pub use record::{

@@ -8,8 +8,8 @@ use serde::{Serialize, de::DeserializeOwned};
 use thiserror::Error;
 
 use crate::{
-    Access, AccessLevel, AnyModel, Examples, Meter, Model, Real, Run, RunError, Scale, Scores,
-    ScoresError, Utility, View, stream,
+    Access, AccessLevel, AnyModel, Examples, Meter, Model, ModelInput, Real, Run, RunError, Scale,
+    Scores, ScoresError, Utility, View, stream,
 };
 
 /// Queries with the utility that is attributed.
@@ -102,6 +102,8 @@ pub trait Method: Send + Sync + Default + Serialize + DeserializeOwned + 'static
     type Access: Access;
     /// Name and nature.
     const INFO: MethodInfo;
+    /// What its examples must be; nothing where it takes any.
+    const READS: Option<ModelInput> = None;
 
     /// Whether each parameter is in its range; the message names the field.
     ///
@@ -320,6 +322,8 @@ pub struct MethodEntry {
     pub level: AccessLevel,
     /// Whether it may have models trained again.
     pub retrains: bool,
+    /// What its examples must be; nothing where it takes any.
+    pub reads: Option<ModelInput>,
     /// Builds the method from its parameters.
     pub build: fn(serde_json::Value) -> Result<Box<dyn ErasedMethod>, ParameterError>,
 }
@@ -342,6 +346,7 @@ impl MethodEntry {
             info: M::INFO,
             level: <M::Access as Access>::LEVEL,
             retrains: <M::Access as Access>::RETRAINS,
+            reads: M::READS,
             build: |parameters| {
                 let method: M = serde_json::from_value(parameters)
                     .map_err(|error| ParameterError::Shape(Box::new(error)))?;

@@ -1,6 +1,7 @@
 //! What a model must be able to do, whoever wrote it.
 
 use ndarray::{Array2, ArrayView2, ArrayViewMut2};
+use serde::{Deserialize, Serialize};
 
 use crate::{
     Captures, Examples, Layout, ParameterError, Quantity, Real, StepSize, UpdateRule, Utility,
@@ -120,7 +121,27 @@ impl<M: Model<f32> + Model<f64>> AnyModel for M {}
 pub type BuildModel =
     fn(serde_json::Value, usize, usize) -> Result<Box<dyn AnyModel>, ParameterError>;
 
-/// What a model takes its features for.
+/// Low-rank changes of the dense layers of a model that is otherwise frozen: to each but the last,
+/// `(scale / rank) B A x` is added, and only `A` and `B` are trained.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Adapters {
+    /// Rows of `A`.
+    pub rank: usize,
+    /// What the change is multiplied by.
+    pub scale: f64,
+}
+
+/// Builds a model that begins where another one ended: as [`BuildModel`], with the parameters of
+/// that end, and adapters where these alone are to be trained.
+pub type ResumeModel = fn(
+    serde_json::Value,
+    (usize, usize),
+    &[f64],
+    Option<Adapters>,
+) -> Result<Box<dyn AnyModel>, ParameterError>;
+
+/// What features are taken for, by a model or a method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ModelInput {
     /// Measurements.
@@ -139,6 +160,8 @@ pub struct ModelEntry {
     pub reads: ModelInput,
     /// Builds the model.
     pub build: BuildModel,
+    /// Builds the model so that it begins where another one ended.
+    pub resume: ResumeModel,
 }
 
 /// Models that share a batch and an order but not their data weights, stepped together by one

@@ -172,15 +172,7 @@ pub enum ClosedLoopError {
 fn appended(data: &Dataset, more: &Dataset, owner: u32) -> Result<Dataset, DatasetError> {
     let features = concatenate(Axis(0), &[data.features().view(), more.features().view()])
         .expect("both have the same columns");
-    let targets = match (data.targets(), more.targets()) {
-        (Targets::Classes { labels, names }, Targets::Classes { labels: added, .. }) => {
-            Targets::Classes { labels: [labels.as_slice(), added].concat(), names: names.clone() }
-        }
-        (Targets::Values(values), Targets::Values(added)) => {
-            Targets::Values([values.as_slice(), added].concat())
-        }
-        _ => unreachable!("both come from one data set"),
-    };
+    let targets = data.targets().followed_by(more.targets());
     let first = data.ids().iter().map(|id| id.0).max().map_or(0, |id| id + 1);
     let ids = (0..more.len() as u32).map(|at| ExampleId(first + at));
     let ids = data.ids().iter().copied().chain(ids).collect();
@@ -197,19 +189,14 @@ fn noise_like(rows: &Dataset, data: &Dataset, seed: u64) -> Result<Dataset, Data
         data.features()[[pick(), column]]
     });
     let drawn: Vec<usize> = (0..rows.len()).map(|_| pick()).collect();
-    let targets = match data.targets() {
-        Targets::Classes { labels, names } => Targets::Classes {
-            labels: drawn.iter().map(|row| labels[*row]).collect(),
-            names: names.clone(),
-        },
-        Targets::Values(values) => Targets::Values(drawn.iter().map(|row| values[*row]).collect()),
-    };
+    let targets = data.targets().select(&drawn);
     let (ids, owners) = (rows.len() as u32, rows.owners().to_vec());
     let ids = (0..ids).map(ExampleId).collect();
     Dataset::new(rows.name(), features, targets, ids, owners, rows.contributors().to_vec())
 }
 
-/// The first labels of `own` moved on to the next class; values of a regression change their sign.
+/// The first labels of `own` moved on to the next class or token; values of a regression change
+/// their sign.
 fn poisoned(data: &Dataset, own: &[usize], rate: f64, seed: u64) -> Result<Dataset, DatasetError> {
     let count = (own.len() as f64 * rate.clamp(0.0, 1.0)).round() as usize;
     let shift = stream(seed, "poisoner", 0).next_u32();
@@ -225,6 +212,16 @@ fn poisoned(data: &Dataset, own: &[usize], rate: f64, seed: u64) -> Result<Datas
         Targets::Values(mut values) => {
             own[..count].iter().for_each(|row| values[*row] = -values[*row]);
             Targets::Values(values)
+        }
+        // Every token moved on to the next of the vocabulary.
+        Targets::Tokens { tokens, vocabulary } => {
+            let poisoned = &own[..count];
+            let next = |row, token| match poisoned.contains(&row) {
+                true => (token + 1) % vocabulary as u32,
+                false => token,
+            };
+            let tokens = tokens.map(|row, _, token| next(row, token));
+            Targets::Tokens { tokens, vocabulary }
         }
     };
     Dataset::new(

@@ -70,6 +70,8 @@ pub const METRICS: &[(&str, &str)] = &[
     ("split-gain", "mean change of a contributor's share by splitting its account in two"),
     ("split-largest-gain", "largest such change"),
     ("tangents", "directional derivatives, examples times directions"),
+    ("utility-at-end", "utility after the last step, mean over queries"),
+    ("utility-at-start", "utility before the first step, mean over queries"),
 ];
 
 #[derive(Clone, Debug, PartialEq)]

@@ -1,6 +1,7 @@
 //! From a specification to rows: training, retraining, scoring, measuring, all by registries that
 //! are handed in.
 
+pub mod answering;
 pub mod closed_loop;
 pub mod diagnostics;
 pub mod evaluations;

@@ -182,6 +182,7 @@ fn run_in<'a, T: FitReal>(
     }
 
     let outputs = model.outputs(&last_parameters(&run), queries.examples.features());
+    let utilities = utilities_at_ends(&run, &queries, plan.queries.len());
     let measurement = Measurement {
         plan,
         truths: &measured,
@@ -189,6 +190,7 @@ fn run_in<'a, T: FitReal>(
         game: game.as_ref(),
         floor: &floor,
         metasmoothness,
+        utilities,
         accuracy: accuracy(&outputs, &queries.examples, plan.queries.len()),
         treasury: registries.treasury,
     };
@@ -352,7 +354,8 @@ fn attribute<'a, T: FitReal>(
         key: &tuning_key,
     });
     let mut found = Attribution { methods: vec![], failures: vec![], trials: vec![] };
-    let gain = total_gain(run, queries, plan.queries.len());
+    let [start, end] = utilities_at_ends(run, queries, plan.queries.len());
+    let gain: Vec<f64> = end.iter().zip(start).map(|(end, start)| end - start).collect();
     progress.begin("scoring", plan.methods.len());
     for planned in &plan.methods {
         let scored = choose(planned, run, tuning.as_ref(), store).and_then(|(chosen, trials)| {
@@ -400,15 +403,18 @@ fn score_from_log<T: FitReal>(
     score(&planned.label, setting, &logged, queries, seed, &key, store)
 }
 
-/// Gains of the first `count` queries over the whole run.
-fn total_gain<T: Real>(run: &TrainedRun<'_, T>, queries: &Queries<T>, count: usize) -> Vec<f64> {
+/// Utilities of the first `count` queries before the first step and after the last.
+fn utilities_at_ends<T: Real>(
+    run: &TrainedRun<'_, T>,
+    queries: &Queries<T>,
+    count: usize,
+) -> [Vec<f64>; 2] {
     let asked = queries.examples.select(&(0..count).collect::<Vec<_>>());
     let at = |state: &State<T>| {
         run.trainer().model().utilities(&state.parameters, &asked, queries.utility)
     };
     let (first, last) = (run.states().first(), run.states().last());
-    let (start, end) = (at(first.expect("the start is kept")), at(last.expect("the end is kept")));
-    end.iter().zip(start).map(|(end, start)| end - start).collect()
+    [at(first.expect("the start is kept")), at(last.expect("the end is kept"))]
 }
 
 /// What examples and accounts were credited with, of the gain of all queries; what an account

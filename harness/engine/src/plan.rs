@@ -1,6 +1,10 @@
 //! A specification that has been checked: only this runs.
 
-use std::{collections::BTreeSet, sync::Arc, time::Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Instant,
+};
 
 use attribench_core::{
     AccessLevel, AnyModel, ErasedMethod, Examples, FitReal, Instrumentation, MethodEntry, Model,
@@ -15,8 +19,9 @@ use serde_saphyr::Spanned;
 use crate::{
     diagnostics::Diagnostic,
     expectation::Condition,
+    files::parameters,
     games::{self, PlannedGame},
-    spec::{Named, Precision, Spec},
+    spec::{Base, Named, Precision, Spec},
     store::Key,
     trace::Keeping,
     training::Schedule,
@@ -103,6 +108,7 @@ pub fn check(text: &str, registries: &Registries<'_>) -> Result<Plan, Vec<Diagno
     let model = prepared.as_ref().and_then(|prepared| {
         check_data(&spec, &prepared.splits, &mut found);
         check_flips(&spec, prepared, &mut found);
+        check_method_inputs(&spec, &prepared.splits, registries, &mut found);
         let contributors = prepared.splits.train().contributors().len();
         games::check_players(&spec, contributors, &mut found);
         let model = plan_model(&spec, &prepared.splits, registries, &mut found)?;
@@ -146,6 +152,7 @@ fn prepare(spec: &Spec) -> Result<Prepared, String> {
         stratification: data.stratification,
     };
     let splits = split(loaded, &options, seed).map_err(|error| error.to_string())?;
+    let splits = splits.asking(data.asks, seed).map_err(|error| error.to_string())?;
     let owned = assign_owners(splits.train().clone(), &data.ownership, seed)
         .map_err(|error| error.to_string())?;
     let first_free = splits.first_free_id();
@@ -221,6 +228,29 @@ fn plan_methods(
         found.push(Diagnostic::missing("methods").hint("name at least one method"));
     }
     planned
+}
+
+/// Methods that cannot read the data, by what they declare.
+fn check_method_inputs(
+    spec: &Spec,
+    splits: &Splits,
+    registries: &Registries<'_>,
+    found: &mut Vec<Diagnostic>,
+) {
+    let given = input_of(splits.train());
+    for asked in &spec.methods {
+        let entry = registries.methods.iter().find(|entry| entry.info.name == asked.value.name);
+        let (reads, data) = match entry.and_then(|entry| entry.reads) {
+            Some(reads) if reads != given => match reads {
+                ModelInput::Tokens => ("texts", "numbers"),
+                ModelInput::Numbers => ("numbers with one label an example", "texts"),
+            },
+            _ => continue,
+        };
+        let message =
+            format!("method `{}` reads {reads}, and the data are {data}", asked.value.name);
+        found.push(Diagnostic::at(asked, message).hint("leave it out, or name other data"));
+    }
 }
 
 /// Takes `logged` out of a method's parameters.
@@ -337,20 +367,55 @@ fn plan_model(
         found.push(Diagnostic::unknown("model", &name, known));
         return None;
     };
-    if entry.reads == ModelInput::Tokens {
-        let message = format!("model `{name}` reads tokens, and the data are numbers");
-        let hint = "name a model that reads numbers, for instance `mlp`";
+    let mismatch = match (entry.reads, input_of(splits.train())) {
+        (ModelInput::Tokens, ModelInput::Numbers) => Some(("tokens", "numbers", "mlp")),
+        (ModelInput::Numbers, ModelInput::Tokens) => Some(("numbers", "texts", "gpt")),
+        (ModelInput::Tokens, ModelInput::Tokens) | (ModelInput::Numbers, ModelInput::Numbers) => {
+            None
+        }
+    };
+    if let Some((read, given, fitting)) = mismatch {
+        let message = format!("model `{name}` reads {read}, and the data are {given}");
+        let hint = format!("name a model that reads them, for instance `{fitting}`");
         found.push(Diagnostic::at(&spec.model, message).hint(hint));
         return None;
     }
     let inputs = splits.train().features().ncols();
     let outputs = splits.train().targets().width();
-    match (entry.build)(parameters.clone(), inputs, outputs) {
+    let built = (entry.build)(parameters.clone(), inputs, outputs);
+    let resumed = |model: Box<dyn AnyModel>| match &spec.base {
+        None => Ok(model),
+        Some(base) => {
+            let theta = base_parameters(&base.value, model.as_ref())?;
+            (entry.resume)(parameters.clone(), (inputs, outputs), &theta, base.value.adapters)
+        }
+    };
+    match built.and_then(resumed) {
         Ok(model) => Some(model.into()),
         Err(error) => {
             found.push(Diagnostic::at(&spec.model, format!("model `{name}`: {error}")));
             None
         }
+    }
+}
+
+/// Parameters at which the run begins.
+fn base_parameters(base: &Base, model: &dyn AnyModel) -> Result<Vec<f64>, ParameterError> {
+    let refused = |reason: String| {
+        let hint = "a run leaves its parameters as `model.safetensors` in its folder";
+        ParameterError::Range(format!("`base.weights`: {reason}\nhint: {hint}"))
+    };
+    let tensors = parameters::read(&base.weights).map_err(|error| refused(error.to_string()))?;
+    let layout = <dyn AnyModel as Model<f64>>::layout(model);
+    let found = parameters::import::<f64>(layout, &tensors, &BTreeMap::new());
+    found.map(|(theta, _)| theta).map_err(refused)
+}
+
+/// What a model takes the features of a data set for.
+fn input_of(dataset: &Dataset) -> ModelInput {
+    match dataset.targets() {
+        Targets::Tokens { .. } => ModelInput::Tokens,
+        Targets::Classes { .. } | Targets::Values(_) => ModelInput::Numbers,
     }
 }
 
@@ -577,7 +642,21 @@ impl Plan {
         let data = Key::of_content(&content);
         let spec = &self.spec;
         let recipe = (&spec.model.value, &spec.training.value, spec.precision, spec.utility);
-        Key::of("recipe", &recipe, &[&data, &self.code])
+        // A base is known by the parameters that it gives, wherever they lie.
+        let base = spec.base.as_ref().map(|base| (base.value.adapters, self.beginning()));
+        Key::of("recipe", &(recipe, base), &[&data, &self.code])
+    }
+
+    /// Key of the parameters at which a run with a base begins; those of adapters are told by the
+    /// outputs that they have.
+    fn beginning(&self) -> Key {
+        let model: &dyn Model<f64> = <f64 as FitReal>::model(self.model.as_ref());
+        let theta = model.initial_parameters(self.spec.seed);
+        let features = self.train.features().mapv(f64::from);
+        let first = features.slice(ndarray::s![..1, ..]);
+        let outputs = model.outputs(&theta, first);
+        let numbers = theta.iter().chain(&outputs);
+        Key::of_content(&numbers.flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>())
     }
 
     /// Queries, and after them those for calibration.
@@ -741,6 +820,12 @@ fn dataset_bytes(dataset: Option<&Dataset>) -> Vec<u8> {
             bytes.extend(names.len().to_le_bytes());
         }
         Targets::Values(values) => bytes.extend(values.iter().flat_map(|v| v.to_le_bytes())),
+        Targets::Tokens { tokens, vocabulary } => {
+            bytes.extend(tokens.targets().iter().flat_map(|token| token.to_le_bytes()));
+            // The weight of a token says whether losses are summed or averaged.
+            bytes.extend((0..tokens.len()).flat_map(|row| tokens.scale(row).to_le_bytes()));
+            bytes.extend(vocabulary.to_le_bytes());
+        }
     }
     bytes.extend(dataset.ids().iter().flat_map(|id| id.0.to_le_bytes()));
     bytes

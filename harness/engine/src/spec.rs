@@ -1,9 +1,9 @@
 //! An experiment as it is written, before anything in it has been checked.
 
-use std::fmt;
+use std::{fmt, path::PathBuf};
 
-use attribench_core::Utility;
-use attribench_datasets::{Corruption, Ownership, Source, Standardisation, Stratification};
+use attribench_core::{Adapters, Utility};
+use attribench_datasets::{Asks, Corruption, Ownership, Source, Standardisation, Stratification};
 use serde::{
     Deserialize, Deserializer, Serialize,
     de::{IgnoredAny, MapAccess, Visitor},
@@ -77,6 +77,9 @@ pub struct Data {
     /// What the drawn sets hold in the same proportions as their source.
     #[serde(default)]
     pub stratification: Stratification,
+    /// What queries of text ask for.
+    #[serde(default)]
+    pub asks: Asks,
     /// Who owns which training example.
     #[serde(default = "natural")]
     pub ownership: Ownership,
@@ -94,6 +97,18 @@ fn natural() -> Ownership {
 
 fn per_feature() -> Standardisation {
     Standardisation::PerFeature
+}
+
+/// A model that somebody trained before and of whose training nothing is known: the run begins with
+/// its parameters.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Base {
+    /// Its parameters, .safetensors or .npz.
+    pub weights: PathBuf,
+    /// What is trained; all parameters where absent.
+    #[serde(default)]
+    pub adapters: Option<Adapters>,
 }
 
 /// Number type of the training run.
@@ -418,6 +433,8 @@ sections! {
     data, DataSection, "data": Spanned<Data>;
     /// Model.
     model, ModelSection, "model": Spanned<Named>;
+    /// Where training begins.
+    base, BaseSection, "base": Option<Spanned<Base>> = None;
     /// Hyper-parameters.
     training, TrainingSection, "training": Spanned<Training>;
     /// Checkpoints that the run keeps for methods that read them.

@@ -24,7 +24,7 @@ mod softmax_regression;
 mod stack;
 mod tape;
 
-use attribench_core::{ModelEntry, ModelInput, ParameterError};
+use attribench_core::{Adapters, ModelEntry, ModelInput, ParameterError};
 use serde::{Serialize, de::DeserializeOwned};
 
 pub use activation::Activation;
@@ -56,6 +56,28 @@ const fn entry<M: ModelSpec>(name: &'static str, summary: &'static str) -> Model
                 .map_err(|error| ParameterError::Shape(Box::new(error)))?;
             Ok(Box::new(spec.build(inputs, outputs)?))
         },
+        resume: |parameters, (inputs, outputs), theta, adapters| {
+            let spec: M = serde_json::from_value(parameters)
+                .map_err(|error| ParameterError::Shape(Box::new(error)))?;
+            Ok(Box::new(resumed(spec.build(inputs, outputs)?, theta, adapters)?))
+        },
+    }
+}
+
+/// The network that begins at `theta`, or stays there but for adapters.
+fn resumed(
+    network: Network,
+    theta: &[f64],
+    adapters: Option<Adapters>,
+) -> Result<Network, ParameterError> {
+    match adapters {
+        None => Ok(network.beginning_at(theta)),
+        Some(Adapters { rank, scale }) if rank > 0 && scale > 0.0 && scale.is_finite() => {
+            Ok(network.with_adapters(theta, rank, scale))
+        }
+        Some(Adapters { rank, scale }) => Err(ParameterError::Range(format!(
+            "`adapters` have the rank {rank} and the scale {scale}\nhint: use 4 and 8"
+        ))),
     }
 }
 

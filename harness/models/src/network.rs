@@ -78,6 +78,8 @@ pub struct Network {
     /// Layers of the layout, and then frozen ones, whose parameters lie behind those of the layout.
     layers: Vec<Layer>,
     frozen: Arc<Vec<f64>>,
+    /// Where training begins, if not as the starts say.
+    beginning: Option<Arc<Vec<f64>>>,
     /// Width of each node.
     widths: Vec<usize>,
     /// Whether a node depends on parameters that are not frozen.
@@ -196,7 +198,18 @@ impl Network {
             widths.push(width);
             is_moved.push(moves);
         }
-        Self { ops, layout, starts, layers, frozen: Arc::new(frozen), widths, is_moved }
+        let (frozen, beginning) = (Arc::new(frozen), None);
+        Self { ops, layout, starts, layers, frozen, beginning, widths, is_moved }
+    }
+
+    /// The same network, whose training begins at `theta` under every seed.
+    ///
+    /// # Panics
+    /// When `theta` has another length than the parameters.
+    #[must_use]
+    pub fn beginning_at(self, theta: &[f64]) -> Self {
+        assert_eq!(theta.len(), self.layout.parameters(), "length of the parameter vector");
+        Self { beginning: Some(Arc::new(theta.to_vec())), ..self }
     }
 
     /// The same function with all parameters frozen at `theta`, to which every dense layer but the
@@ -419,6 +432,9 @@ impl<T: Real> Model<T> for Network {
 
     /// Each layer begins as its model says, from the stream `init` of its index.
     fn initial_parameters(&self, seed: u64) -> Vec<T> {
+        if let Some(beginning) = &self.beginning {
+            return beginning.iter().map(|&value| T::from_f64(value)).collect();
+        }
         let mut theta = Vec::with_capacity(self.layout.parameters());
         for block in self.layout.blocks() {
             let index = block.layers[0];

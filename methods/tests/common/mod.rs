@@ -12,6 +12,10 @@ use rand_distr::{Distribution, StandardNormal};
 /// Seed under which methods are fitted.
 pub const SEED: u64 = 11;
 
+/// Methods that draw at random, so that laws about permuted or repeated examples hold for their
+/// expectation only.
+pub const DRAWN: [&str; 4] = ["class-wise-shapley", "data-oob", "g-shapley", "random"];
+
 /// One step as it happened.
 #[derive(Clone, Debug)]
 pub struct StoredStep<T> {

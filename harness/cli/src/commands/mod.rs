@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod evaluate;
+pub mod explain;
 pub mod list;
 pub mod log;
 pub mod report;

@@ -200,7 +200,9 @@ fn width(file: &ModelFile, train: &Dataset) -> Result<usize> {
     match (file.outputs, train.targets()) {
         (None, _) => Ok(needed),
         (Some(outputs), Targets::Values(_)) if outputs == needed => Ok(outputs),
-        (Some(outputs), Targets::Classes { .. }) if outputs >= needed => Ok(outputs),
+        (Some(outputs), Targets::Classes { .. } | Targets::Tokens { .. }) if outputs >= needed => {
+            Ok(outputs)
+        }
         (Some(outputs), _) => bail!("`outputs` is {outputs}, and the labels need {needed}"),
     }
 }

@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 use attribench_core::{Model, Row, Scale};
-use attribench_datasets::{Dataset, REGISTRY, Source, Targets};
+use attribench_datasets::{Dataset, REGISTRY, Targets};
 use attribench_engine::{
     pipeline::Outcome,
     plan::Plan,
@@ -248,7 +248,7 @@ pub fn items(plan: &Plan, origins: &Origins) -> Vec<ItemFacts> {
 
 /// Licence of the data set, where its publisher states one.
 pub fn licence(plan: &Plan) -> String {
-    let Source::Embedded(name) = &plan.spec.data.value.source else {
+    let Some(name) = plan.spec.data.value.source.embedded_name() else {
         return "not stated".to_owned();
     };
     let entry = REGISTRY.iter().find(|entry| entry.name == name);
@@ -262,6 +262,10 @@ fn content(dataset: &Dataset, row: usize) -> Digest {
     match dataset.targets() {
         Targets::Classes { labels, .. } => bytes.extend(labels[row].to_le_bytes()),
         Targets::Values(values) => bytes.extend(values[row].to_le_bytes()),
+        Targets::Tokens { tokens, .. } => {
+            let asked = tokens.targets();
+            bytes.extend(asked.row(row).iter().flat_map(|token| token.to_le_bytes()));
+        }
     }
     Digest::of(&bytes)
 }

@@ -77,6 +77,8 @@ pub struct Measurement<'a> {
     /// How straight the final parameters move as random examples lose their weight, in `[-1, 1]`;
     /// where a method differentiates the training.
     pub metasmoothness: Option<Vec<f64>>,
+    /// Utilities of the queries before the first step and after the last.
+    pub utilities: [Vec<f64>; 2],
     /// Whether the run is right about each query, for classes.
     pub accuracy: Option<Vec<f64>>,
     /// Who pays.

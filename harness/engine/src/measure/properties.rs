@@ -24,6 +24,10 @@ impl Maker<'_> {
             let accuracy = self.mean_over_queries(right)?;
             self.push(None, "run", place("none", "query-accuracy", "run", "share"), accuracy);
         }
+        for (metric, at) in ["utility-at-start", "utility-at-end"].into_iter().zip([0, 1]) {
+            let mean = self.mean_over_queries(&self.measurement.utilities[at])?;
+            self.push(None, "run", place("none", metric, "run", "nats"), mean);
+        }
         let floor = self.measurement.floor.of_effects(self.queries());
         let floor = self.mean_over_queries(&floor.to_vec())?;
         self.push(None, "run", place("none", "noise-floor", "run", "nats"), floor);

@@ -1,0 +1,104 @@
+//! Texts as a model is asked about them: the token that follows at each position.
+
+use ndarray::{Array2, ArrayView2, Axis, concatenate};
+use serde::{Deserialize, Serialize};
+
+/// How the losses of an example's tokens become its loss. Other examples never enter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TokenLoss {
+    /// Their sum.
+    Sum,
+    /// Their mean.
+    #[default]
+    Mean,
+}
+
+/// The token that is to be predicted at each of `s` positions of each example.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenTargets {
+    targets: Array2<u32>,
+    loss: TokenLoss,
+}
+
+impl TokenTargets {
+    /// Marks a position at which nothing is asked: padding, or a prompt.
+    pub const NONE: u32 = u32::MAX;
+
+    /// Targets `(n, s)`, [`Self::NONE`] where nothing is asked.
+    pub fn new(targets: Array2<u32>, loss: TokenLoss) -> Self {
+        Self { targets, loss }
+    }
+
+    /// Number of examples.
+    pub fn len(&self) -> usize {
+        self.targets.nrows()
+    }
+
+    /// Whether there is no example.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Positions of an example, `s`.
+    pub fn positions(&self) -> usize {
+        self.targets.ncols()
+    }
+
+    /// The targets, `(n, s)`.
+    pub fn targets(&self) -> ArrayView2<'_, u32> {
+        self.targets.view()
+    }
+
+    /// What is asked at a position.
+    pub fn target(&self, example: usize, position: usize) -> Option<u32> {
+        let target = self.targets[(example, position)];
+        (target != Self::NONE).then_some(target)
+    }
+
+    /// Position and token of every target of an example.
+    pub fn asked(&self, example: usize) -> impl Iterator<Item = (usize, u32)> + '_ {
+        let targets = self.targets.row(example).to_vec().into_iter().enumerate();
+        targets.filter(|&(_, target)| target != Self::NONE)
+    }
+
+    /// Other targets wherever something is asked, `change(example, position, target)`.
+    #[must_use]
+    pub fn map(&self, mut change: impl FnMut(usize, usize, u32) -> u32) -> Self {
+        let mut targets = self.targets.clone();
+        for ((example, position), target) in targets.indexed_iter_mut() {
+            if *target != Self::NONE {
+                *target = change(example, position, *target);
+            }
+        }
+        Self { targets, loss: self.loss }
+    }
+
+    /// Factor of each token's loss in the example's: 1, or one over the number of its targets.
+    pub fn scale(&self, example: usize) -> f64 {
+        match self.loss {
+            TokenLoss::Sum => 1.0,
+            TokenLoss::Mean => {
+                let asked = |&&target: &&u32| target != Self::NONE;
+                1.0 / self.targets.row(example).iter().filter(asked).count().max(1) as f64
+            }
+        }
+    }
+
+    /// The given examples in the given order.
+    #[must_use]
+    pub fn select(&self, rows: &[usize]) -> Self {
+        Self { targets: self.targets.select(Axis(0), rows), loss: self.loss }
+    }
+
+    /// These examples and then `others`.
+    ///
+    /// # Panics
+    /// When the two differ in their positions, or in how an example's losses are put together.
+    #[must_use]
+    pub fn followed_by(&self, others: &Self) -> Self {
+        assert_eq!(self.loss, others.loss, "sums and means of losses cannot follow each other");
+        let targets = concatenate(Axis(0), &[self.targets(), others.targets()]);
+        Self { targets: targets.expect("equal numbers of positions"), loss: self.loss }
+    }
+}

@@ -1,0 +1,211 @@
+//! Texts from the command line: datanets of one's own, planted copies, contributors who leave.
+
+use std::{fs, process::Command};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// Four people who write about other things, each in words of their own.
+const WORDS: [(&str, [&str; 4]); 4] = [
+    ("cook", ["butter", "onion", "simmer", "flour"]),
+    ("miner", ["shaft", "tunnel", "granite", "lamp"]),
+    ("pilot", ["runway", "throttle", "cloud", "wing"]),
+    ("tailor", ["needle", "collar", "velvet", "button"]),
+];
+
+/// Texts as JSON lines: sentences over the contributor's words.
+fn lines() -> String {
+    let mut lines = String::new();
+    for (person, words) in WORDS {
+        for text in 0..10 {
+            let word = |place: usize| words[(text * 3 + place * place + text * place) % 4];
+            let text: Vec<&str> = (0..8).map(word).collect();
+            lines += &format!(
+                "{{\"contributor\": \"{person}\", \"text\": \"{}\", \"time\": \"19{:02}\"}}\n",
+                text.join(" "),
+                text.len()
+            );
+        }
+    }
+    lines
+}
+
+const EXPERIMENT: &str = "\
+name: tiny
+question: Are words paid to those who wrote them?
+prediction: They are.
+seed: 3
+data:
+  source: { texts: { path: texts.jsonl, window: 16, shortest: 16 } }
+  train: 64
+  queries: 8
+  tuning-queries: 4
+model: { gpt: { layers: 1, width: 8, heads: 2 } }
+training:
+  epochs: 6
+  batch-size: 8
+  learning-rate: 0.02
+  optimizer: { adam-w: {} }
+  clip-norm: 1.0
+  schedule: { warmup-cosine: { warmup: 1 } }
+precision: f64
+utility: negative-loss
+truths:
+  leave-contributor-out: {}
+methods:
+  - bm25
+  - n-gram-spans
+  - grad-dot
+  - metagradient
+money: { rule: net-then-clip, tokens: 1000, reference: leave-contributor-out }
+draws: 100
+expect: []
+";
+
+struct Ended {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+fn place(experiment: &str) -> TempDir {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    fs::write(folder.path().join("texts.jsonl"), lines()).unwrap();
+    fs::write(folder.path().join("tiny.yaml"), experiment).unwrap();
+    folder
+}
+
+fn call(folder: &TempDir, arguments: &[&str]) -> Ended {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_attribench"));
+    let output = command.args(arguments).current_dir(folder.path()).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).expect("the program writes UTF-8");
+    Ended { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+}
+
+fn record(folder: &TempDir, further: &[&str]) -> Value {
+    let ended = call(folder, &[&["run", "tiny.yaml", "--json"], further].concat());
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    serde_json::from_str(&ended.stdout).expect("standard output is JSON")
+}
+
+/// Tokens that a method pays to a contributor; nothing where it is not among those paid.
+fn paid(record: &Value, method: &str, contributor: &str) -> Option<u64> {
+    let payouts = record["payouts"].as_array().expect("payouts");
+    let found = payouts
+        .iter()
+        .find(|payout| payout["method"] == method && payout["contributor"] == contributor);
+    found.map(|payout| payout["estimated"].as_u64().expect("whole tokens"))
+}
+
+#[test]
+fn a_text_experiment_runs_and_a_contributor_who_left_is_not_paid() {
+    let folder = place(EXPERIMENT);
+    let whole = record(&folder, &["--out", "whole"]);
+    assert_eq!(whole["failures"].as_array().map(Vec::len), Some(0), "{}", whole["failures"]);
+    for method in ["bm25", "metagradient"] {
+        assert!(paid(&whole, method, "pilot").is_some_and(|tokens| tokens > 0), "{method}");
+    }
+    // The same without the pilot's texts; the queries of the others stay.
+    let others: String =
+        lines().lines().filter(|l| !l.contains("pilot")).collect::<Vec<_>>().join("\n");
+    fs::write(folder.path().join("texts.jsonl"), others).unwrap();
+    let without = record(&folder, &["--out", "without", "--set", "data.train=48"]);
+    for method in ["bm25", "metagradient"] {
+        assert_eq!(paid(&without, method, "pilot"), None);
+        let total: u64 =
+            ["cook", "miner", "tailor"].iter().filter_map(|p| paid(&without, method, p)).sum();
+        assert_eq!(total, 1000, "{method}");
+    }
+}
+
+#[test]
+fn a_copycat_of_texts_shares_what_they_earn() {
+    let folder = place(EXPERIMENT);
+    let owner = "{ named: copycat }";
+    let copies = format!("[{{ exact-duplicates: {{ amount: {{ rate: 1.0 }}, owner: {owner} }} }}]");
+    let set = format!("data.corruptions={copies}");
+    let doubled = record(&folder, &["--set", &set]);
+    // Every text stands there twice, so that half of all common words are the copycat's.
+    let copycat = paid(&doubled, "bm25", "copycat").expect("it is paid");
+    assert!((499..=501).contains(&copycat), "{copycat}");
+}
+
+/// A number about the run.
+fn of_run(record: &Value, metric: &str) -> f64 {
+    let rows = record["rows"].as_array().expect("rows");
+    let found = rows.iter().find(|row| row["method"] == "run" && row["metric"] == metric);
+    found.expect("the row is there")["value"]["point"].as_f64().expect("a number")
+}
+
+#[test]
+fn a_run_begins_where_its_base_ended() {
+    let folder = place(&EXPERIMENT.replace("  - metagradient\n", "  - path-ledger\n"));
+    let base = record(&folder, &["--out", "base"]);
+    let weights = "weights: base/model.safetensors";
+    for adapters in ["", ", adapters: { rank: 2, scale: 4 }"] {
+        let set = format!("base={{ {weights}{adapters} }}");
+        let tuned = record(&folder, &["--out", "tuned", "--set", &set]);
+        // The base's own data once more: what it knew stays with it, and the books explain the rest.
+        let (start, end) = (of_run(&tuned, "utility-at-start"), of_run(&tuned, "utility-at-end"));
+        assert!((start - of_run(&base, "utility-at-end")).abs() < 1e-12);
+        assert!((end - start).abs() > 1e-6, "nothing was learned: {start} and {end}");
+        assert_eq!(tuned["failures"].as_array().map(Vec::len), Some(0), "{}", tuned["failures"]);
+    }
+    let absent = call(&folder, &["check", "tiny.yaml", "--set", "base={ weights: gone.npz }"]);
+    assert_eq!(absent.code, Some(2));
+    assert!(absent.stderr.contains("`base.weights`"), "{}", absent.stderr);
+}
+
+#[test]
+fn an_answer_is_shared_out_among_contributors() {
+    let folder = place(EXPERIMENT);
+    record(&folder, &[]);
+    let ask = ["explain", "--run", "runs/tiny", "--prompt", "butter ", "--tokens", "20"];
+    let ended = call(&folder, &[&ask[..], &["--json"]].concat());
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let found: Value = serde_json::from_str(&ended.stdout).expect("standard output is JSON");
+    let methods = found["methods"].as_array().expect("methods");
+    assert_eq!(methods.len(), 4);
+    for method in methods {
+        let contributors = method["contributors"].as_array().expect("contributors");
+        let paid: u64 = contributors.iter().filter_map(|one| one["paid"].as_u64()).sum();
+        assert_eq!(paid, 1000, "{}", method["method"]);
+        assert_eq!(method["passages"].as_array().map(Vec::len), Some(64));
+    }
+    let words = call(&folder, &ask).stdout;
+    assert!(words.starts_with("butter ["), "{words}");
+    assert!(words.contains("metagradient (full trace)") && words.contains("order only"), "{words}");
+    // The same answer again, to the letter.
+    assert_eq!(words, call(&folder, &ask).stdout);
+    let unknown = call(&folder, &[&ask[..], &["--method", "bm26"]].concat());
+    assert_eq!(unknown.code, Some(2));
+    assert!(unknown.stderr.contains("unknown method `bm26` (known: bm25"), "{}", unknown.stderr);
+}
+
+#[test]
+fn what_does_not_fit_texts_is_refused_with_its_place() {
+    let wrong = EXPERIMENT
+        .replace("gpt: { layers: 1, width: 8, heads: 2 }", "mlp: { hidden: [4] }")
+        .replace("  - grad-dot\n", "  - knn-shapley\n");
+    let ended = call(&place(&wrong), &["check", "tiny.yaml"]);
+    assert_eq!(ended.code, Some(2));
+    for told in [
+        "tiny.yaml:10:8: model `mlp` reads numbers, and the data are texts",
+        "method `knn-shapley` reads numbers with one label an example, and the data are texts",
+        "2 errors found",
+    ] {
+        assert!(ended.stderr.contains(told), "no `{told}` in:\n{}", ended.stderr);
+    }
+    let unknown = EXPERIMENT.replace("window: 16", "windows: 16");
+    let ended = call(&place(&unknown), &["check", "tiny.yaml"]);
+    assert!(ended.stderr.contains("windows"), "{}", ended.stderr);
+    let numbers = EXPERIMENT.replace(
+        "source: { texts: { path: texts.jsonl, window: 16, shortest: 16 } }",
+        "source: { embedded: vowel }",
+    );
+    let ended = call(&place(&numbers), &["check", "tiny.yaml"]);
+    for told in ["method `bm25` reads texts, and the data are numbers", "model `gpt` reads tokens"]
+    {
+        assert!(ended.stderr.contains(told), "no `{told}` in:\n{}", ended.stderr);
+    }
+}

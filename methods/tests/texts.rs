@@ -1,0 +1,136 @@
+//! Laws of methods on texts: a small transformer, with every method that does not ask for numbers.
+
+#[allow(dead_code, reason = "shared with the unit tests, which use other parts")]
+mod common;
+
+use attribench_core::{
+    Examples, Labels, MethodEntry, Model, ModelInput, Optimiser, Queries, Scale, Scores, TokenLoss,
+    TokenTargets, UpdateRule, Utility,
+};
+use attribench_methods::REGISTRY;
+use attribench_models::{Gpt, Head, ModelSpec, PositionKind};
+use common::{DRAWN, Plan, SEED, TestRun, deviation, scores_of_entry};
+use ndarray::Array2;
+
+const POSITIONS: usize = 8;
+
+/// Windows of text, an edge before each; shorter ones end in padding.
+const TRAIN: [&str; 12] = [
+    "to be or", "the cat ", "or not t", "sat on a", "a green ", "mat and ", "be to a", "no cat i",
+    "it is on", "the mat", "a red ro", "not be t",
+];
+
+fn texts(windows: &[&str]) -> Examples<f64> {
+    let byte = |row: usize, at: usize| windows[row].as_bytes().get(at).copied();
+    let shape = (windows.len(), POSITIONS);
+    let features = Array2::from_shape_fn(shape, |(row, position)| {
+        let before = position.checked_sub(1).and_then(|at| byte(row, at));
+        f64::from(before.filter(|_| byte(row, position).is_some()).unwrap_or(0))
+    });
+    let targets = Array2::from_shape_fn(shape, |(row, position)| {
+        byte(row, position).map_or(TokenTargets::NONE, u32::from)
+    });
+    Examples::new(features, Labels::Tokens(TokenTargets::new(targets, TokenLoss::Sum)))
+}
+
+fn run(windows: &[&str], batch: usize) -> TestRun<f64> {
+    let (positions, head) = (PositionKind::Learned, Head::Tied);
+    let gpt = Gpt { layers: 1, width: 3, heads: 1, positions, head };
+    let model = gpt.build(POSITIONS, 128).unwrap();
+    let initial: Vec<f64> = model.initial_parameters(3);
+    let n = windows.len();
+    let rows: Vec<usize> = (0..3 * n).map(|i| (i * 7) % n).collect();
+    let batches = match batch {
+        batch if batch == n => vec![(0..n).collect(); 6],
+        batch => rows.chunks(batch).map(<[usize]>::to_vec).collect(),
+    };
+    let optimiser = Optimiser::heavy_ball(0.5, 0.01);
+    let rule = UpdateRule { optimiser, clip_norm: None, batch_size: batch };
+    let plan = Plan { batches, learning_rate: 0.003, rule, interval: 3 };
+    TestRun::new(model, texts(windows), initial, &plan)
+}
+
+fn queries(windows: &[&str]) -> Queries<f64> {
+    Queries { examples: texts(windows), utility: Utility::NegativeLoss }
+}
+
+/// Every method that reads texts.
+fn registered() -> impl Iterator<Item = &'static MethodEntry> {
+    REGISTRY.iter().filter(|entry| entry.reads != Some(ModelInput::Numbers))
+}
+
+fn scored(entry: &MethodEntry, run: &TestRun<f64>, queries: &Queries<f64>) -> Scores {
+    scores_of_entry(entry, run, queries, SEED)
+        .unwrap_or_else(|error| panic!("{}: {error}", entry.info.name))
+}
+
+#[test]
+fn scores_carry_ids_and_are_the_same_bits_again() {
+    let (run, queries) = (run(&TRAIN, 4), queries(&["to be a ", "the cat "]));
+    for entry in registered() {
+        let scores = scored(entry, &run, &queries);
+        assert_eq!(scores.train_ids(), run.train.ids(), "{}", entry.info.name);
+        assert_eq!(scores.query_ids(), queries.ids(), "{}", entry.info.name);
+        assert!(scores.values().iter().any(|&score| score != 0.0), "{}", entry.info.name);
+        assert_eq!(scores, scored(entry, &run, &queries), "{}", entry.info.name);
+    }
+}
+
+#[test]
+fn a_window_is_the_sum_of_its_tokens() {
+    // One query for every token of a window, each with all that stands before it as its prompt.
+    let run = run(&TRAIN, 4);
+    let whole = queries(&["to be a "]);
+    let Labels::Tokens(tokens) = whole.examples.labels() else { panic!("tokens") };
+    let every = vec![0; POSITIONS];
+    let single = tokens
+        .select(&every)
+        .map(|row, position, target| if row == position { target } else { TokenTargets::NONE });
+    let features = whole.examples.select(&every).features().to_owned();
+    let examples = Examples::new(features, Labels::Tokens(single));
+    let tokens = Queries { examples, utility: Utility::NegativeLoss };
+    for entry in registered().filter(|entry| entry.info.scale != Scale::Arbitrary) {
+        let window = scored(entry, &run, &whole).values().column(0).to_vec();
+        let sums = scored(entry, &run, &tokens).values().sum_axis(ndarray::Axis(1));
+        let found = deviation(sums.insert_axis(ndarray::Axis(1)).view(), &window);
+        assert!(found <= 1e-8, "{}: {found:e}", entry.info.name);
+    }
+}
+
+#[test]
+fn exact_copies_score_alike_and_lead() {
+    // Text 12 repeats text 4; the query is the same text once more. Full batches treat both alike.
+    let windows: Vec<&str> = TRAIN.into_iter().chain([TRAIN[4]]).collect();
+    let (run, queries) = (run(&windows, windows.len()), queries(&[TRAIN[4]]));
+    for entry in registered().filter(|entry| !DRAWN.contains(&entry.info.name)) {
+        let name = entry.info.name;
+        let scores = scored(entry, &run, &queries).values().column(0).to_vec();
+        let largest = scores.iter().fold(0.0f64, |top, score| top.max(score.abs()));
+        let apart = (scores[4] - scores[12]).abs();
+        assert!(apart <= 1e-10 * largest, "{name}: {} and {}", scores[4], scores[12]);
+        assert!(scores[4] > 0.0, "{name}: its own text scores {}", scores[4]);
+    }
+    // The exact derivative of the training, and its exact books, put both first.
+    for name in ["metagradient", "path-ledger", "bm25", "n-gram-spans", "tf-idf"] {
+        let entry = REGISTRY.iter().find(|entry| entry.info.name == name).unwrap();
+        let scores = scored(entry, &run, &queries).values().column(0).to_vec();
+        let mut order: Vec<usize> = (0..scores.len()).collect();
+        order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
+        let mut first = order[..2].to_vec();
+        first.sort_unstable();
+        assert_eq!(first, [4, 12], "{name}: {scores:?}");
+    }
+}
+
+#[test]
+fn what_reads_numbers_alone_says_so() {
+    let (run, queries) = (run(&TRAIN, 4), queries(&["to be a "]));
+    let numbers = |entry: &&MethodEntry| entry.reads == Some(ModelInput::Numbers);
+    // Those that train again ask a test run for what it counts, and it counts classes alone.
+    for entry in REGISTRY.iter().filter(numbers).filter(|entry| !entry.retrains) {
+        // Declared, so that a plan refuses it before anything trains.
+        let found = scores_of_entry(entry, &run, &queries, SEED);
+        let is_similarity = entry.info.name == "input-similarity";
+        assert!(found.is_err() || is_similarity, "{} reads texts after all", entry.info.name);
+    }
+}
