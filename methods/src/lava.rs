@@ -37,8 +37,8 @@
 use std::collections::BTreeMap;
 
 use attribench_core::{
-    BlackBox, Context, Examples, Labels, Method, MethodError, MethodInfo, Queries, Real, Scale,
-    Scorer, Scores, View, math,
+    BlackBox, Context, Examples, Labels, Method, MethodError, MethodInfo, ModelInput, Queries,
+    Real, Scale, Scorer, Scores, View, math,
 };
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, Zip};
 use serde::{Deserialize, Serialize};
@@ -67,6 +67,7 @@ impl Default for Lava {
 
 impl Method for Lava {
     type Access = BlackBox;
+    const READS: Option<ModelInput> = Some(ModelInput::Numbers);
     const INFO: MethodInfo = MethodInfo {
         name: "lava",
         summary: "calibrated gradients of the optimal transport from the training data to the \
