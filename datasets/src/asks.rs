@@ -24,7 +24,8 @@ pub enum Asks {
 }
 
 impl Asks {
-    /// The same queries, asked for less. Rows that nothing would be asked of are named in the error.
+    /// The same queries, asked for less; rows that nothing would be asked of are an error that
+    /// names them.
     ///
     /// # Errors
     /// When the data hold no text, or a query has no token behind the prompt.

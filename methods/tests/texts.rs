@@ -4,8 +4,8 @@
 mod common;
 
 use attribench_core::{
-    Examples, Labels, MethodEntry, Model, ModelInput, Optimiser, Queries, Scale, Scores, TokenLoss,
-    TokenTargets, UpdateRule, Utility,
+    AdamW, Examples, Labels, MethodEntry, Model, ModelInput, Optimiser, Queries, Scale, Scores,
+    TokenLoss, TokenTargets, UpdateRule, Utility,
 };
 use attribench_methods::REGISTRY;
 use attribench_models::{Gpt, Head, ModelSpec, PositionKind};
@@ -48,6 +48,54 @@ fn run(windows: &[&str], batch: usize) -> TestRun<f64> {
     let rule = UpdateRule { optimiser, clip_norm: None, batch_size: batch };
     let plan = Plan { batches, learning_rate: 0.003, rule, interval: 3 };
     TestRun::new(model, texts(windows), initial, &plan)
+}
+
+/// The same transformer under AdamW, with gradients that are clipped now and then.
+fn clipped_adam(windows: &[&str], weights: &[f64]) -> TestRun<f64> {
+    let (positions, head) = (PositionKind::Learned, Head::Tied);
+    let gpt = Gpt { layers: 1, width: 4, heads: 2, positions, head };
+    let model = gpt.build(POSITIONS, 128).unwrap();
+    // Larger than usual starts, so that attention and norms are far from linear.
+    let initial: Vec<f64> = model.initial_parameters(3);
+    let initial = initial.iter().map(|value| 8.0 * value).collect();
+    let adam = AdamW { beta2: 0.95, eps_root: 1e-4, ..AdamW::default() };
+    let (optimiser, clip_norm) = (Optimiser::AdamW(adam), Some(CLIP_NORM));
+    let rule = UpdateRule { optimiser, clip_norm, batch_size: 4 };
+    let batches = (0..6).map(|step| (0..4).map(|at| (step * 5 + at * 3) % 12).collect()).collect();
+    let plan = Plan { batches, learning_rate: 0.02, rule, interval: 3 };
+    TestRun::weighted(model, texts(windows), initial, &plan, weights)
+}
+
+/// Between the lengths of the gradients of [`clipped_adam`].
+const CLIP_NORM: f64 = 20.0;
+
+#[test]
+fn the_metagradient_is_the_slope_of_the_training_of_a_transformer() {
+    let (ones, asked) = (vec![1.0; TRAIN.len()], queries(&["to be a ", "the red "]));
+    let run = clipped_adam(&TRAIN, &ones);
+    let clipped = run.steps.iter().filter(|step| step.clip_factor < 1.0).count();
+    let lengths: Vec<f64> = run.steps.iter().map(|step| step.clip_factor).collect();
+    assert!((1..run.steps.len()).contains(&clipped), "clipped to {lengths:?}");
+    let entry = REGISTRY.iter().find(|entry| entry.info.name == "metagradient").unwrap();
+    let scores = scored(entry, &run, &asked);
+    // `(f(1 + h e_i) - f(1 - h e_i)) / 2h` with one step of Richardson's extrapolation.
+    let slopes = |row: usize, h: f64| -> Vec<f64> {
+        let at = |h: f64| {
+            let mut weights = ones.clone();
+            weights[row] += h;
+            let run = clipped_adam(&TRAIN, &weights);
+            run.model.utilities(&run.parameters, &asked.examples, asked.utility)
+        };
+        at(h).iter().zip(at(-h)).map(|(up, down)| (up - down) / (2.0 * h)).collect()
+    };
+    let largest = scores.values().iter().fold(0.0f64, |top, score| top.max(score.abs()));
+    for row in 0..TRAIN.len() {
+        for (query, (wide, narrow)) in slopes(row, 2e-3).iter().zip(slopes(row, 1e-3)).enumerate() {
+            let (found, expected) = (scores.values()[(row, query)], (4.0 * narrow - wide) / 3.0);
+            let error = (found - expected).abs() / largest;
+            assert!(error < 1e-6, "text {row}, query {query}: {found} and {expected}");
+        }
+    }
 }
 
 fn queries(windows: &[&str]) -> Queries<f64> {

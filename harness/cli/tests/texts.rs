@@ -54,7 +54,7 @@ truths:
   leave-contributor-out: {}
 methods:
   - bm25
-  - n-gram-spans
+  - n-gram-spans: { shortest: 2 }
   - grad-dot
   - metagradient
 money: { rule: net-then-clip, tokens: 1000, reference: leave-contributor-out }
@@ -145,7 +145,7 @@ fn a_run_begins_where_its_base_ended() {
     for adapters in ["", ", adapters: { rank: 2, scale: 4 }"] {
         let set = format!("base={{ {weights}{adapters} }}");
         let tuned = record(&folder, &["--out", "tuned", "--set", &set]);
-        // The base's own data once more: what it knew stays with it, and the books explain the rest.
+        // The base's own data once more: what it knew stays with it; the books explain the rest.
         let (start, end) = (of_run(&tuned, "utility-at-start"), of_run(&tuned, "utility-at-end"));
         assert!((start - of_run(&base, "utility-at-end")).abs() < 1e-12);
         assert!((end - start).abs() > 1e-6, "nothing was learned: {start} and {end}");
