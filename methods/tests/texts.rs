@@ -67,7 +67,7 @@ fn clipped_adam(windows: &[&str], weights: &[f64]) -> TestRun<f64> {
 }
 
 /// Between the lengths of the gradients of [`clipped_adam`].
-const CLIP_NORM: f64 = 20.0;
+const CLIP_NORM: f64 = 50.0;
 
 #[test]
 fn the_metagradient_is_the_slope_of_the_training_of_a_transformer() {
@@ -141,7 +141,8 @@ fn a_window_is_the_sum_of_its_tokens() {
         let window = scored(entry, &run, &whole).values().column(0).to_vec();
         let sums = scored(entry, &run, &tokens).values().sum_axis(ndarray::Axis(1));
         let found = deviation(sums.insert_axis(ndarray::Axis(1)).view(), &window);
-        assert!(found <= 1e-8, "{}: {found:e}", entry.info.name);
+        // Ledgers close to 1e-9 of a utility of about 40 nats, for the window and for each token.
+        assert!(found <= 1e-7, "{}: {found:e}", entry.info.name);
     }
 }
 
