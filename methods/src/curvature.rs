@@ -36,16 +36,42 @@ impl From<CurvatureKind> for Curvature {
 /// ```
 /// use attribench_methods::Damping;
 /// assert_eq!(Damping::default(), Damping::Relative(0.1));
+/// let bare: Damping = serde_json::from_str("0.01").unwrap();
+/// assert_eq!(bare, Damping::Absolute(0.01));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", from = "WrittenDamping")]
 pub enum Damping {
     /// This many times the mean eigenvalue of the Gauss-Newton matrix, `tr(C_l) / p_l`, layer by
     /// layer (tied layers together). The same number serves the Hessian, whose own trace may be
     /// negative.
     Relative(f64),
-    /// This number in all layers.
+    /// This number in all layers; what a bare number means.
     Absolute(f64),
+}
+
+/// A damping as people write it.
+#[derive(Deserialize)]
+#[serde(
+    untagged,
+    deny_unknown_fields,
+    expecting = "a damping is a number, `relative: NUMBER` or `absolute: NUMBER`"
+)]
+enum WrittenDamping {
+    Bare(f64),
+    Relative { relative: f64 },
+    Absolute { absolute: f64 },
+}
+
+impl From<WrittenDamping> for Damping {
+    fn from(written: WrittenDamping) -> Self {
+        match written {
+            WrittenDamping::Relative { relative } => Self::Relative(relative),
+            WrittenDamping::Bare(number) | WrittenDamping::Absolute { absolute: number } => {
+                Self::Absolute(number)
+            }
+        }
+    }
 }
 
 impl Default for Damping {

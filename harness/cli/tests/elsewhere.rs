@@ -43,7 +43,8 @@ impl Place {
         let ids = array![10., 11., 12., 13., 14., 15.].into_dyn();
         write(&place.path("train.npz"), &[("x", x), ("y", y), ("ids", ids)]);
         let x = array![[0.5, 0.5], [-1., 2.], [1., -0.2]].into_dyn();
-        write(&place.path("test.npz"), &[("x", x), ("y", array![0., 1., 1.].into_dyn())]);
+        let (y, ids) = (array![0., 1., 1.].into_dyn(), array![16., 17., 18.].into_dyn());
+        write(&place.path("test.npz"), &[("x", x), ("y", y), ("ids", ids)]);
         let weight = array![[0.2, -0.1], [-0.3, 0.4]].into_dyn();
         let bias = array![0.05, -0.05].into_dyn();
         write(&place.path("w.npz"), &[("fc.weight", weight), ("fc.bias", bias)]);
@@ -141,6 +142,30 @@ fn a_model_from_elsewhere_is_scored_and_its_scores_are_evaluated() {
 }
 
 #[test]
+fn without_ids_anywhere_positions_join() {
+    let place = Place::new();
+    for file in ["train.npz", "test.npz"] {
+        let path = place.path(file);
+        let mut archive = NpzReader::new(File::open(&path).unwrap()).unwrap();
+        let [x, y]: [ArrayD<f64>; 2] = ["x", "y"].map(|name| archive.by_name(name).unwrap());
+        write(&path, &[("x", x), ("y", y)]);
+    }
+    // A bare number damps absolutely.
+    let set = "--method ek-fac --set damping=0.01 --out scores.npz";
+    assert_eq!(place.score(set).code, Some(0));
+    let beside = std::fs::read(place.path("scores.json")).unwrap();
+    let beside: Value = serde_json::from_slice(&beside).unwrap();
+    assert_eq!(beside["parameters"]["damping"], serde_json::json!({ "absolute": 0.01 }));
+    let mut archive = NpzReader::new(File::open(place.path("scores.npz")).unwrap()).unwrap();
+    assert_eq!(archive.names().unwrap(), ["scores"]);
+    let scores: Array2<f64> = archive.by_name("scores").unwrap();
+    let masks = Array2::from_shape_fn((8, 6), |(j, i)| f64::from(u8::from((j + 3 * i) % 5 < 3)));
+    let utilities = masks.dot(&scores).into_dyn();
+    write(&place.path("truth.npz"), &[("masks", masks.into_dyn()), ("utilities", utilities)]);
+    assert_eq!(lds(&place.call("evaluate --scores scores.npz --truth truth.npz --json")), 1.0);
+}
+
+#[test]
 fn what_does_not_fit_is_refused_with_the_reason() {
     let place = Place::new();
     let score = "score --model model.yaml --weights w.npz --train train.npz --queries test.npz";
@@ -179,7 +204,7 @@ fn scores_that_nobody_explains_are_not_evaluated() {
     let bare = "evaluate --scores bare.npz --truth truth.npz";
     place.refuse(bare, &["nothing says what the scores", "hint: give --sign and --scale"]);
     let declared = format!("{bare} --sign helps --scale arbitrary");
-    place.refuse(&declared, &["the truth name their example entries and the scores do not"]);
+    place.refuse(&declared, &["the truth names its example entries and the scores do not"]);
     place.refuse(
         "evaluate --scores bare.npz --truth bare.npz --sign helps --scale unit",
         &["no truth is in it (known: scores)"],

@@ -19,7 +19,7 @@ use attribench_engine::{
     truths::{MeasuredTruths, RemovalTruth, measure, repeat_seed},
 };
 use attribench_methods::Metagradient;
-use attribench_models::{Activation, Network};
+use attribench_models::{Activation, Cnn, ModelSpec, Network, Normalisation};
 use ndarray::Array2;
 
 const SEED: u64 = 11;
@@ -220,6 +220,28 @@ fn both_replays_show_the_steps_of_the_run() {
     assert!(forwards == recorder.0, "the replay differs from the run");
     assert!(backwards == recorder.0, "the replay backwards differs from the run");
     assert_eq!(bits(run.final_parameters()), forwards[setting.steps() - 1].after);
+}
+
+#[test]
+fn a_run_of_convolutions_replays_both_ways() {
+    // Such networks train one after the other in a stack of another kind.
+    let cnn = Cnn {
+        image: [1, 13, 1],
+        channels: vec![2],
+        kernel: 1,
+        pool: 1,
+        normalisation: Normalisation::None,
+        hidden: vec![],
+        activation: Activation::Tanh,
+    };
+    let setting = Setting { network: cnn.build(13, 3).unwrap(), ..Setting::new() };
+    let trainer = setting.trainer();
+    let states = train_states(&trainer);
+    let run = TrainedRun::new(trainer, states, 4);
+    let mut backwards = replayed(&run, true).unwrap();
+    backwards.reverse();
+    assert_eq!(backwards.len(), setting.steps());
+    assert!(backwards == replayed(&run, false).unwrap(), "the replay backwards differs");
 }
 
 #[test]

@@ -102,7 +102,9 @@ impl<T: Real> Stack<T> for LoopedStack<T> {
     }
 
     fn read_moments(&self, index: usize, moments: &mut [Vec<T>]) {
-        moments.clone_from_slice(&self.models[index].moments);
+        for (to, from) in moments.iter_mut().zip(&self.models[index].moments) {
+            to.copy_from_slice(from);
+        }
     }
 
     fn read_gradient(&self, index: usize, gradient: &mut [T]) -> f64 {

@@ -14,7 +14,9 @@ use crate::select::{Comparison, LDS, comparisons, interval_words, value};
 const NAME: &str = "accuracy-cost";
 const TITLE: &str = "Accuracy against cost";
 const PLOT_WIDTH: f64 = 372.0;
+/// Least height; many points get more.
 const PLOT_HEIGHT: f64 = 380.0;
+const POINT_HEIGHT: f64 = 16.0;
 /// Place for methods that cost nothing, which a logarithmic axis cannot show.
 const FREE_WIDTH: f64 = 64.0;
 const BETWEEN: f64 = 60.0;
@@ -150,7 +152,8 @@ pub(super) fn draw(title: &str, up_title: &str, panels: &[Panel]) -> Drawing {
     let width = end + MARGIN + 14.0;
     let mut sheet = Drawing::new(width, 100.0);
     let top = header(&mut sheet, title, panels) + 8.0;
-    let bottom = top + PLOT_HEIGHT;
+    let most = panels.iter().map(|panel| panel.points.len()).max().unwrap_or(0);
+    let bottom = top + PLOT_HEIGHT.max(POINT_HEIGHT * most as f64);
     let mut drawing = Drawing::new(width, bottom + 54.0);
     header(&mut drawing, title, panels);
     let values = panels.iter().flat_map(|panel| &panel.points);

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
 use attribench_core::{
-    AccessLevel, AnyModel, ErasedMethod, Examples, FitReal, Meter, MethodEntry, Queries,
+    AccessLevel, AnyModel, ErasedMethod, Examples, FitReal, Meter, MethodEntry, Queries, Scores,
 };
-use attribench_datasets::{Dataset, NpzFiles, Source, Targets, load};
+use attribench_datasets::{Dataset, NpzFiles, Source, Targets, load, npz::Archive};
 use attribench_engine::{
     files::{
         model::ModelFile,
@@ -27,7 +27,7 @@ use crate::{Ending, overrides, words};
 #[command(after_help = "\
 Examples:
   attribench score --model mlp.yaml --weights w.safetensors --train train.npz --queries test.npz \\
-      --method influence-explicit --set damping.relative=0.01 --out scores.npz
+      --method ek-fac --set damping=0.01 --out scores.npz
   attribench score --model mlp.yaml --weights w.npz --train train.npz --queries test.npz \\
       --method grad-dot --out scores.parquet
 
@@ -37,8 +37,9 @@ mlp.yaml describes the model:
   parameters: { layer0.weight: fc1.weight, layer0.bias: fc1.bias, ... }   # where names differ
 
 Data are .npz with `x` (an example along the first axis), `y`, and perhaps `ids`. Weights carry
-PyTorch's names and layouts: (out, in). Scores are written with a .json beside them that says what
-they mean: positive helps; their unit; method, parameters and hashes of all that was read.")]
+PyTorch's names and layouts: (out, in). Scores are written with the ids that the data gave, and a
+.json beside them that says what they mean: positive helps; their unit; method, parameters and
+hashes of all that was read.")]
 pub struct ScoreArguments {
     /// Description of the model, in YAML.
     #[arg(long, value_name = "FILE")]
@@ -55,7 +56,7 @@ pub struct ScoreArguments {
     /// Attribution method; `attribench list methods` names them.
     #[arg(long, value_name = "NAME")]
     method: String,
-    /// A parameter of the method, for instance `--set damping.relative=0.01`; may be repeated.
+    /// A parameter of the method, for instance `--set damping=0.01`; may be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
     /// Seed of methods that draw.
@@ -89,6 +90,8 @@ struct Task {
     model: Box<dyn AnyModel>,
     train: Dataset,
     queries: Dataset,
+    /// Whether the files of training data and queries give ids.
+    named: [bool; 2],
     method: Box<dyn ErasedMethod>,
 }
 
@@ -112,6 +115,8 @@ impl Task {
         }))?;
         let train = loaded.train().clone();
         let queries = loaded.test().expect("queries were named").clone();
+        let gives_ids = |path| Archive::open(path).map(|archive| archive.holds("ids"));
+        let named = [gives_ids(&arguments.train)?, gives_ids(&arguments.queries)?];
         let width = width(&file, &train)?;
         let registry = attribench_models::REGISTRY;
         let entry = registry.iter().find(|entry| entry.name == file.model.name);
@@ -122,7 +127,7 @@ impl Task {
         let inputs = train.features().ncols();
         let model = (entry.build)(file.model.parameters.clone(), inputs, width)
             .with_context(|| format!("{}: model `{}`", arguments.model.display(), entry.name))?;
-        Ok(Self { file, model, train, queries, method })
+        Ok(Self { file, model, train, queries, named, method })
     }
 
     fn run<T: FitReal>(&self, arguments: &ScoreArguments) -> Result<()> {
@@ -141,14 +146,7 @@ impl Task {
         let mut scorer =
             T::fit(self.method.as_ref(), &run, &meter, arguments.seed).with_context(failed)?;
         let scores = scorer.score(&queries).with_context(failed)?;
-        write(
-            &arguments.out,
-            &ScoreFile {
-                train_ids: Some(scores.train_ids().to_vec()),
-                query_ids: Some(scores.query_ids().to_vec()),
-                values: scores.values().to_owned(),
-            },
-        )?;
+        write(&arguments.out, &scores, self.named)?;
         let declaration = Declaration {
             sign: Sign::PositiveHelps,
             scale: scores.scale(),
@@ -207,15 +205,20 @@ fn width(file: &ModelFile, train: &Dataset) -> Result<usize> {
     }
 }
 
-fn write(path: &Path, file: &ScoreFile) -> Result<()> {
+/// Writes the ids that were given; the rows of a Parquet table have no place without numbers.
+fn write(path: &Path, scores: &Scores, named: [bool; 2]) -> Result<()> {
+    let [train, queries] = [scores.train_ids(), scores.query_ids()];
     if path.extension().is_some_and(|extension| extension == "parquet") {
-        let numbers = |ids: &Option<Vec<_>>| -> Vec<u32> {
-            ids.iter().flatten().map(|id: &attribench_datasets::ExampleId| id.0).collect()
-        };
-        let (train, queries) = (numbers(&file.train_ids), numbers(&file.query_ids));
-        attribench_reports::write_scores(path, &train, &queries, file.values.view())?;
+        let [train, queries] =
+            [train, queries].map(|ids| ids.iter().map(|id| id.0).collect::<Vec<_>>());
+        attribench_reports::write_scores(path, &train, &queries, scores.values())?;
         return Ok(());
     }
+    let file = ScoreFile {
+        train_ids: named[0].then(|| train.to_vec()),
+        query_ids: named[1].then(|| queries.to_vec()),
+        values: scores.values().to_owned(),
+    };
     Ok(file.write(path)?)
 }
 

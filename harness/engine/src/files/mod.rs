@@ -99,11 +99,14 @@ fn join(
              them\nhint: add arrays `train_ids` and `query_ids` to both"
         ))),
         ((named, _), _) => {
-            let (with, without) =
-                if named.is_some() { ("truth", "scores") } else { ("scores", "truth") };
+            let (with, without) = if named.is_some() {
+                ("truth names its", "scores do")
+            } else {
+                ("scores name their", "truth does")
+            };
             Err(FileError::Join(format!(
-                "the {with} name their {what} entries and the {without} do not\nhint: add the \
-                 array of ids to both files, or take it from both"
+                "the {with} {what} entries and the {without} not\nhint: add the array of ids to \
+                 both files, or take it from both"
             )))
         }
     }

@@ -253,7 +253,7 @@ mod tests {
         let refused = |scores: &ScoreFile| truth().scores_of(scores).unwrap_err().to_string();
         assert!(refused(&lacking).contains("no example 8"));
         let nameless = ScoreFile { train_ids: None, ..scores };
-        assert!(refused(&nameless).contains("the truth name their example entries"));
+        assert!(refused(&nameless).contains("the truth names its example entries"));
     }
 
     #[test]
