@@ -458,7 +458,7 @@ const MOST_SHOWN: usize = 3;
 /// Every condition against every case that it bears on.
 fn held(plan: &Plan, study: &Economics) -> Vec<Held> {
     let judge = |condition: &ledger_sim::scenario::Condition| {
-        let (mut evidence, mut against) = (vec![], vec![]);
+        let (mut evidence, mut against, mut means) = (vec![], vec![], vec![]);
         for (case, described) in study.cases.iter().enumerate() {
             let bears = condition.case.iter().all(|(name, value)| {
                 let at = study.parameters.iter().position(|parameter| parameter == name);
@@ -474,6 +474,7 @@ fn held(plan: &Plan, study: &Economics) -> Vec<Held> {
                 }
                 Some(cell) => {
                     let holds = condition.side.holds(cell.mean, condition.limit);
+                    means.push(cell.mean);
                     let value = format!("{:.4}", cell.mean);
                     let words = match described.label.as_str() {
                         "" => value,
@@ -490,8 +491,12 @@ fn held(plan: &Plan, study: &Economics) -> Vec<Held> {
         let held = against.is_empty();
         let mut shown = if held { evidence } else { against };
         let others = shown.len().saturating_sub(MOST_SHOWN);
-        shown.truncate(MOST_SHOWN);
-        if others > 0 {
+        if held && others > 0 {
+            let least = means.iter().copied().fold(f64::INFINITY, f64::min);
+            let most = means.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            shown = vec![format!("{least:.4} to {most:.4} in {} cases", means.len())];
+        } else if others > 0 {
+            shown.truncate(MOST_SHOWN);
             shown.push(format!("and {others} more"));
         }
         Held { condition: condition.text.clone(), held, evidence: shown.join("; ") }

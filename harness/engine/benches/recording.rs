@@ -45,7 +45,7 @@ impl Recorder for Silent {
         Ok(())
     }
 
-    fn step(&mut self, step: &RecordedStep<'_>) -> Result<(), String> {
+    fn step(&mut self, step: RecordedStep) -> Result<(), String> {
         black_box(step);
         Ok(())
     }
@@ -53,8 +53,8 @@ impl Recorder for Silent {
     fn keep(
         &mut self,
         _steps: usize,
-        _parameters: &NumberBytes,
-        _optimizer: &NumberBytes,
+        _parameters: NumberBytes,
+        _optimizer: NumberBytes,
     ) -> Result<(), String> {
         Ok(())
     }
@@ -107,13 +107,13 @@ impl Recorder for Writing<'_> {
         Ok(())
     }
 
-    fn step(&mut self, step: &RecordedStep<'_>) -> Result<(), String> {
+    fn step(&mut self, step: RecordedStep) -> Result<(), String> {
         let facts = StepFacts {
             step: step.index as u64,
             rate: step.learning_rate,
-            batch: step.batch,
+            batch: &step.batch,
             state: Digest::of(&step.parameters.bytes),
-            credits: step.credits,
+            credits: &step.credits,
         };
         self.log().step(facts).map_err(|error| error.to_string())
     }
@@ -121,11 +121,11 @@ impl Recorder for Writing<'_> {
     fn keep(
         &mut self,
         steps: usize,
-        parameters: &NumberBytes,
-        optimizer: &NumberBytes,
+        parameters: NumberBytes,
+        optimizer: NumberBytes,
     ) -> Result<(), String> {
-        let (width, optimizer) = (parameters.width, optimizer.bytes.clone());
-        let state = StateBytes { width, parameters: parameters.bytes.clone(), optimizer };
+        let (width, parameters, optimizer) = (parameters.width, parameters.bytes, optimizer.bytes);
+        let state = StateBytes { width, parameters, optimizer };
         self.log().keep(steps as u64, &state).map_err(|error| error.to_string())
     }
 

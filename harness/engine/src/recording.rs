@@ -1,5 +1,7 @@
 //! A record of the run, kept while it trains. Who keeps it, and how, is decided elsewhere.
 
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
 use attribench_core::{Examples, Observer, Quantity, Queries, Real, RunError, Step};
 use ndarray::Array2;
 
@@ -17,26 +19,32 @@ pub struct NumberBytes {
     pub bytes: Vec<u8>,
 }
 
+/// Steps that a slow recorder may be behind the training; their parameters are held meanwhile.
+const STEPS_AHEAD: usize = 8;
+
 /// One step as it is recorded.
-#[derive(Clone, Copy, Debug)]
-pub struct RecordedStep<'a> {
+#[derive(Clone, Debug, PartialEq)]
+pub struct RecordedStep {
     /// Number of the step, from 0.
     pub index: usize,
     /// Learning rate.
     pub learning_rate: f64,
     /// Ids of the examples in the batch.
-    pub batch: &'a [u32],
+    pub batch: Vec<u32>,
     /// Parameters after the step.
-    pub parameters: &'a NumberBytes,
+    pub parameters: NumberBytes,
     /// Credit of each example of the batch: `(eta_t / B) (b . g_i)`, where `b` is the gradient of
     /// minus the mean utility of the credited queries. Positive means that it helps. This is the
     /// step's own part to first order, as plain descent would take it: what moments carry on to
     /// later steps, and what clipping and scaling make of the step, is not in it.
-    pub credits: &'a [f64],
+    pub credits: Vec<f64>,
 }
 
 /// Told what happens, in the order in which it happens; it changes nothing.
-pub trait Recorder {
+///
+/// Between beginning and end it is told on a thread of its own: digests and disks keep no training
+/// waiting, except one that is [`STEPS_AHEAD`] steps ahead.
+pub trait Recorder: Send {
     /// Before the first step, with the batches of all steps by ids.
     ///
     /// # Errors
@@ -47,7 +55,7 @@ pub trait Recorder {
     ///
     /// # Errors
     /// As [`Self::begin`].
-    fn step(&mut self, step: &RecordedStep<'_>) -> Result<(), String>;
+    fn step(&mut self, step: RecordedStep) -> Result<(), String>;
 
     /// When the state after `steps` steps is kept; the first is that before any step.
     ///
@@ -56,8 +64,8 @@ pub trait Recorder {
     fn keep(
         &mut self,
         steps: usize,
-        parameters: &NumberBytes,
-        optimizer: &NumberBytes,
+        parameters: NumberBytes,
+        optimizer: NumberBytes,
     ) -> Result<(), String>;
 
     /// After the last step.
@@ -80,40 +88,77 @@ pub fn record_states<T: Real>(
     let batches = trainer.order().batches();
     let by_ids = |rows: &Vec<usize>| rows.iter().map(|&row| ids[row].0).collect();
     recorder.begin(&mut batches.iter().map(by_ids)).map_err(|reason| failed(0, reason))?;
-    let mut states = vec![trainer.start()];
-    keep(recorder, &states[0])?;
-    for &until in &trainer.kept_steps()[1..] {
-        let last = states.last().expect("the start is kept");
-        let state = record_segment(trainer, queries, last, until, recorder)?;
-        keep(recorder, &state)?;
-        states.push(state);
-    }
+    let states = std::thread::scope(|scope| {
+        let (tell, told) = sync_channel(STEPS_AHEAD);
+        let writer = scope.spawn(|| write_down(recorder, told));
+        let states = train_and_tell(trainer, queries, tell);
+        // Why the writer stopped says more than that nobody listens any more.
+        match writer.join() {
+            Ok(written) => written.and(states),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    })?;
     recorder.end().map_err(|reason| failed(batches.len(), reason))?;
     Ok(states)
 }
 
-/// Takes the steps `from.step..until` and tells `recorder` of each: also how they are taken again.
+/// What a recorder is told by the thread that trains.
+enum Told {
+    Step(RecordedStep),
+    Kept { steps: usize, parameters: NumberBytes, optimizer: NumberBytes },
+}
+
+fn write_down(recorder: &mut dyn Recorder, told: Receiver<Told>) -> Result<(), RunError> {
+    for told in told {
+        let (at, written) = match told {
+            Told::Step(step) => (step.index, recorder.step(step)),
+            Told::Kept { steps, parameters, optimizer } => {
+                (steps, recorder.keep(steps, parameters, optimizer))
+            }
+        };
+        written.map_err(|reason| failed(at, reason))?;
+    }
+    Ok(())
+}
+
+fn train_and_tell<T: Real>(
+    trainer: &Trainer<'_, T>,
+    queries: &Queries<T>,
+    tell: SyncSender<Told>,
+) -> Result<Vec<State<T>>, RunError> {
+    let send = |told| tell.send(told).map_err(|_| "nobody listens any more".to_owned());
+    let keep = |state: &State<T>| {
+        let (parameters, optimizer) = (bytes(&state.parameters), bytes(&state.moments.concat()));
+        send(Told::Kept { steps: state.step, parameters, optimizer })
+            .map_err(|reason| failed(state.step, reason))
+    };
+    let mut states = vec![trainer.start()];
+    keep(&states[0])?;
+    for &until in &trainer.kept_steps()[1..] {
+        let last = states.last().expect("the start is kept");
+        let mut told = |step| send(Told::Step(step));
+        let state = record_segment(trainer, queries, last, until, &mut told)?;
+        keep(&state)?;
+        states.push(state);
+    }
+    Ok(states)
+}
+
+/// Takes the steps `from.step..until` and tells of each: also how they are taken again.
 ///
 /// # Errors
-/// When the recorder gives up.
+/// When `tell` refuses.
 pub fn record_segment<T: Real>(
     trainer: &Trainer<'_, T>,
     queries: &Queries<T>,
     from: &State<T>,
     until: usize,
-    recorder: &mut dyn Recorder,
+    tell: &mut dyn FnMut(RecordedStep) -> Result<(), String>,
 ) -> Result<State<T>, RunError> {
     let shown = queries.examples.len().min(CREDITED_QUERIES);
     let credited = queries.examples.select(&(0..shown).collect::<Vec<_>>());
-    let mut teller = Teller {
-        trainer,
-        credited,
-        quantity: Quantity::NegativeUtility(queries.utility),
-        recorder,
-        batch: Vec::new(),
-        parameters: NumberBytes::default(),
-    };
-    trainer.observe(from, until, &mut teller)
+    let quantity = Quantity::NegativeUtility(queries.utility);
+    trainer.observe(from, until, &mut Teller { trainer, credited, quantity, tell })
 }
 
 /// State of a run from bytes that were kept; `None` where they are of another length or type.
@@ -134,27 +179,22 @@ pub fn state_of_bytes<T: Real>(
     Some(State { step, parameters: read(parameters, p)?, moments })
 }
 
-fn keep<T: Real>(recorder: &mut dyn Recorder, state: &State<T>) -> Result<(), RunError> {
-    let (mut parameters, mut optimizer) = (NumberBytes::default(), NumberBytes::default());
-    write_bytes(&state.parameters, &mut parameters);
-    write_bytes(&state.moments.concat(), &mut optimizer);
-    recorder.keep(state.step, &parameters, &optimizer).map_err(|reason| failed(state.step, reason))
-}
-
 fn failed(step: usize, reason: String) -> RunError {
     RunError::Observer { step, reason: format!("the record of the run: {reason}") }
 }
 
-fn write_bytes<T: Real>(values: &[T], destination: &mut NumberBytes) {
-    destination.width = size_of::<T>();
-    destination.bytes.clear();
+fn bytes<T: Real>(values: &[T]) -> NumberBytes {
+    let width = size_of::<T>();
+    let mut bytes = vec![0; size_of_val(values)];
+    let places = bytes.chunks_exact_mut(width).zip(values);
     // Widening to `f64` is exact, and so is the way back.
-    match destination.width {
-        4 => destination
-            .bytes
-            .extend(values.iter().flat_map(|value| (value.to_f64() as f32).to_le_bytes())),
-        _ => destination.bytes.extend(values.iter().flat_map(|value| value.to_f64().to_le_bytes())),
+    match width {
+        4 => places.for_each(|(place, value)| {
+            place.copy_from_slice(&(value.to_f64() as f32).to_le_bytes());
+        }),
+        _ => places.for_each(|(place, value)| place.copy_from_slice(&value.to_f64().to_le_bytes())),
     }
+    NumberBytes { width, bytes }
 }
 
 fn number<T: Real>(bytes: &[u8]) -> T {
@@ -169,9 +209,7 @@ struct Teller<'a, 'r, T> {
     trainer: &'a Trainer<'a, T>,
     credited: Examples<T>,
     quantity: Quantity,
-    recorder: &'r mut dyn Recorder,
-    batch: Vec<u32>,
-    parameters: NumberBytes,
+    tell: &'r mut dyn FnMut(RecordedStep) -> Result<(), String>,
 }
 
 impl<T: Real> Teller<'_, '_, T> {
@@ -191,16 +229,13 @@ impl<T: Real> Teller<'_, '_, T> {
 impl<T: Real> Observer<T> for Teller<'_, '_, T> {
     fn step(&mut self, step: &Step<'_, T>) -> Result<(), RunError> {
         let ids = self.trainer.train().ids();
-        self.batch.clear();
-        self.batch.extend(step.rows.iter().map(|&row| ids[row].0));
-        write_bytes(step.after, &mut self.parameters);
         let recorded = RecordedStep {
             index: step.index,
             learning_rate: step.learning_rate,
-            batch: &self.batch,
-            parameters: &self.parameters,
-            credits: &self.credits(step),
+            batch: step.rows.iter().map(|&row| ids[row].0).collect(),
+            parameters: bytes(step.after),
+            credits: self.credits(step),
         };
-        self.recorder.step(&recorded).map_err(|reason| failed(step.index, reason))
+        (self.tell)(recorded).map_err(|reason| failed(step.index, reason))
     }
 }

@@ -37,7 +37,7 @@ fn training() -> Training {
 #[derive(Default)]
 struct Memory {
     batches: Vec<Vec<u32>>,
-    steps: Vec<(usize, Vec<u32>, NumberBytes, Vec<f64>)>,
+    steps: Vec<RecordedStep>,
     kept: Vec<(usize, NumberBytes, NumberBytes)>,
     ended: usize,
     refuse_at: Option<usize>,
@@ -49,22 +49,21 @@ impl Recorder for Memory {
         Ok(())
     }
 
-    fn step(&mut self, step: &RecordedStep<'_>) -> Result<(), String> {
+    fn step(&mut self, step: RecordedStep) -> Result<(), String> {
         if self.refuse_at == Some(step.index) {
             return Err("the disk is full".to_owned());
         }
-        let credits = step.credits.to_vec();
-        self.steps.push((step.index, step.batch.to_vec(), step.parameters.clone(), credits));
+        self.steps.push(step);
         Ok(())
     }
 
     fn keep(
         &mut self,
         steps: usize,
-        parameters: &NumberBytes,
-        optimizer: &NumberBytes,
+        parameters: NumberBytes,
+        optimizer: NumberBytes,
     ) -> Result<(), String> {
-        self.kept.push((steps, parameters.clone(), optimizer.clone()));
+        self.kept.push((steps, parameters, optimizer));
         Ok(())
     }
 
@@ -87,9 +86,9 @@ fn a_recorded_run_is_the_run() {
     // 30 examples in batches of 8: 4 steps an epoch, 12 in all, and a state every 4.
     assert_eq!((memory.steps.len(), memory.ended), (12, 1));
     assert_eq!(memory.kept.iter().map(|kept| kept.0).collect::<Vec<_>>(), [0, 4, 8, 12]);
-    let batches: Vec<&Vec<u32>> = memory.steps.iter().map(|step| &step.1).collect();
+    let batches: Vec<&Vec<u32>> = memory.steps.iter().map(|step| &step.batch).collect();
     assert_eq!(batches, memory.batches.iter().collect::<Vec<_>>());
-    assert_eq!(memory.steps[11].2, memory.kept[3].1);
+    assert_eq!(memory.steps[11].parameters, memory.kept[3].1);
 }
 
 #[test]
@@ -107,8 +106,8 @@ fn credits_are_those_of_in_run_shapley() {
     let scores = scorer.score(&queries).unwrap();
     let expected = scores.values().mean_axis(ndarray::Axis(1)).unwrap();
     let mut found = [0.0; EXAMPLES];
-    for (_, batch, _, credits) in &memory.steps {
-        batch.iter().zip(credits).for_each(|(id, credit)| found[*id as usize] += credit);
+    for step in &memory.steps {
+        step.batch.iter().zip(&step.credits).for_each(|(id, credit)| found[*id as usize] += credit);
     }
     // Sums of 12 steps in f64: rounding alone, some 1e-15 of scores near 0.1.
     for (found, expected) in found.iter().zip(&expected) {
@@ -127,9 +126,13 @@ fn steps_are_taken_again_from_kept_bytes() {
     record_states(&trainer, &queries, &mut memory).unwrap();
     let (step, parameters, optimizer) = &memory.kept[1];
     let state = state_of_bytes(&trainer, *step, parameters, optimizer).unwrap();
-    let mut again = Memory::default();
-    record_segment(&trainer, &queries, &state, 8, &mut again).unwrap();
-    assert_eq!(again.steps, memory.steps[4..8]);
+    let mut again = vec![];
+    let mut tell = |step| {
+        again.push(step);
+        Ok(())
+    };
+    record_segment(&trainer, &queries, &state, 8, &mut tell).unwrap();
+    assert_eq!(again, memory.steps[4..8]);
     let cut = NumberBytes { width: 8, bytes: parameters.bytes[8..].to_vec() };
     assert_eq!(state_of_bytes(&trainer, *step, &cut, optimizer), None);
     let narrow = NumberBytes { width: 4, ..parameters.clone() };

@@ -25,7 +25,8 @@ pub struct PayoutError {
     pub false_zero_count_share: Option<f64>,
     /// Share of exact money that is owed to contributors who receive nothing.
     pub false_zero_money_share: Option<f64>,
-    /// Money paid to contributors with `p_i = 0`, as a share of exact money `sum p_i`.
+    /// Money paid to contributors with `p_i = 0`, as a share of the larger of `sum p_i` and
+    /// `sum q_i`: of the pot, where either of them pays it out.
     pub false_positive_share: Option<f64>,
     /// Money-weighted tau, see [`money_weighted_tau`].
     pub money_weighted_tau: Option<f64>,
@@ -56,6 +57,7 @@ impl PayoutError {
         }
         let pairs = || exact.iter().copied().zip(estimated.iter().copied());
         let total = Amount::total(exact.iter().copied())?;
+        let pot = total.max(Amount::total(estimated.iter().copied())?);
         let recognised = Amount::total(pairs().map(|(p, q)| p.min(q)))?;
         let unpaid = || pairs().filter(|(p, q)| !p.is_zero() && q.is_zero());
         let owed = exact.iter().filter(|p| !p.is_zero()).count();
@@ -72,7 +74,7 @@ impl PayoutError {
                 .max_by(f64::total_cmp),
             false_zero_count_share: (owed > 0).then(|| unpaid().count() as f64 / owed as f64),
             false_zero_money_share: ratio(Amount::total(unpaid().map(|(p, _)| p))?, total),
-            false_positive_share: ratio(Amount::total(unearned)?, total),
+            false_positive_share: ratio(Amount::total(unearned)?, pot),
             money_weighted_tau: money_weighted_tau(exact, estimated),
             kendall_tau_b: kendall_tau_b(exact, estimated),
             spearman: spearman(exact, estimated),
@@ -187,6 +189,14 @@ mod tests {
     }
 
     #[test]
+    fn unearned_money_is_a_share_of_the_pot_when_the_exact_arm_carries_most_of_it() {
+        // Owed 10 of a pot of 100, the rest carried; paid 10 and 90 to somebody without worth.
+        let error =
+            PayoutError::between(&amounts(&[10, 0]), &amounts(&[10, 90]), Amount::ZERO).unwrap();
+        assert!(close(error.false_positive_share, 0.9));
+    }
+
+    #[test]
     fn zeros_and_size() {
         // Owed 30, 10; paid 40, 0: one of two is forgotten, and a quarter of the money.
         let error =
@@ -217,7 +227,10 @@ mod tests {
         assert_eq!((error.total_variation, error.recognition_gap), (None, None));
         let none = amounts(&[0, 0]);
         let error = PayoutError::between(&none, &amounts(&[1, 1]), Amount::ZERO).unwrap();
-        assert_eq!((error.total_variation, error.false_positive_share), (None, None));
+        // Whoever is owed nothing was paid all that there was.
+        assert_eq!((error.total_variation, error.false_positive_share), (None, Some(1.0)));
+        let error = PayoutError::between(&none, &none, Amount::ZERO).unwrap();
+        assert_eq!(error.false_positive_share, None);
         assert!(PayoutError::between(&none, &[], Amount::ZERO).is_err());
     }
 

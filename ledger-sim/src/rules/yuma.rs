@@ -184,6 +184,7 @@ impl Rule for Yuma {
 mod tests {
     use super::super::testing::*;
     use super::*;
+    use crate::random::{Purpose, Streams};
     use crate::rules::settle;
 
     fn standard() -> Yuma {
@@ -249,6 +250,60 @@ mod tests {
                 .fold(f64::INFINITY, f64::min)
         };
         assert!(worst(0.6) >= 0.6 - 1e-9 && worst(0.59) < 0.6 - 1e-4);
+    }
+
+    /// Emission of the honest side of 64 nodes with stakes `N(1, .3)`, scaled so that the honest
+    /// 60 % of them hold 60 %, over 448 contributors, 60 % of them honest. Weights have relative
+    /// standard deviation `noise`; honest nodes give honest contributors `w`, the cabal its own
+    /// `w_c`.
+    fn noisy_emission(noise: f64, w: f64, w_c: f64) -> f64 {
+        const NODES: u64 = 64;
+        const CONTRIBUTORS: u64 = 448;
+        let honest = |at: u64, of: u64| at < (of * 3).div_ceil(5);
+        let streams = Streams::new(6, 0);
+        let mut stakes: Vec<f64> = (0..NODES)
+            .map(|node| (1.0 + 0.3 * streams.normal(Purpose::People, node, 0, 0)).max(0.01))
+            .collect();
+        let shares = |values: &mut [f64], wanted: f64| {
+            let sum: f64 = values.iter().sum();
+            values.iter_mut().for_each(|value| *value *= wanted / sum);
+        };
+        let border = (0..NODES).filter(|node| honest(*node, NODES)).count();
+        let (ours, theirs) = stakes.split_at_mut(border);
+        shares(ours, 0.6);
+        shares(theirs, 0.4);
+        let stakes: Vec<Amount> =
+            stakes.iter().map(|stake| Amount::new((stake * 1e12) as u64)).collect();
+        let own = (0..CONTRIBUTORS).filter(|at| honest(*at, CONTRIBUTORS)).count();
+        let mut weights = vec![];
+        for node in 0..NODES {
+            let draw = |at| 1.0 + noise * streams.normal(Purpose::Reports, node, 0, at);
+            let mut row: Vec<f64> = (0..CONTRIBUTORS).map(|at| draw(at).max(0.0)).collect();
+            let (ours, theirs) = row.split_at_mut(own);
+            let to_ours = if honest(node, NODES) { w } else { 1.0 - w_c };
+            shares(ours, to_ours);
+            shares(theirs, 1.0 - to_ours);
+            weights.extend(row);
+        }
+        let reports = NodeReports { stakes: &stakes, weights: &weights };
+        let agreed = standard().agree(&reports, CONTRIBUTORS as usize, None);
+        let sum = |shares: &[f64]| shares.iter().sum::<f64>();
+        (sum(&agreed.incentive[..own]) + sum(&agreed.dividend[..border])) / 2.0
+    }
+
+    /// G06: where weights are noisy, clipping costs the honest side some of its own weight, so that
+    /// its utility must be larger than its stake of .6: .67 and .73 at deviations of .2 and .4, as
+    /// subtensor's documentation gives them. Tolerance .01 on either side.
+    #[test]
+    fn noise_raises_the_honest_utility_that_a_majority_needs() {
+        for (noise, needed) in [(0.0, 0.60), (0.2, 0.67), (0.4, 0.735)] {
+            let worst = |w: f64| {
+                let cabals = (0..=20).map(|step| f64::from(step) / 20.0);
+                cabals.map(|w_c| noisy_emission(noise, w, w_c)).fold(f64::INFINITY, f64::min)
+            };
+            assert!(worst(needed + 0.01) >= 0.6, "{noise}: {}", worst(needed + 0.01));
+            assert!(worst(needed - 0.01) < 0.6, "{noise}: {}", worst(needed - 0.01));
+        }
     }
 
     #[test]

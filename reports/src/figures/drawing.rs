@@ -97,14 +97,19 @@ impl Type {
         f64::from(words.chars().map(|letter| scaled.h_advance(font.glyph_id(letter))).sum::<f32>())
     }
 
-    /// A text cut to a width, with dots where something is left out.
+    /// A text cut to a width, with dots where something is left out: in the middle, because labels
+    /// of cases often differ at their ends.
     pub(crate) fn fitted(self, words: &str, width: f64) -> String {
         if self.width(words) <= width {
             return words.to_owned();
         }
-        let mut cut: String = words.to_owned();
-        while cut.pop().is_some() && self.width(&format!("{cut}…")) > width {}
-        format!("{cut}…")
+        let letters: Vec<char> = words.chars().collect();
+        let with = |kept: usize| {
+            let (head, tail) = (&letters[..kept.div_ceil(2)], &letters[letters.len() - kept / 2..]);
+            head.iter().chain(&['…']).chain(tail).collect::<String>()
+        };
+        let fits = |kept: &usize| self.width(&with(*kept)) <= width;
+        with((0..letters.len()).rev().find(fits).unwrap_or(0))
     }
 }
 

@@ -4,7 +4,7 @@ use super::Figure;
 use super::charts::{
     COLOURS, Curve, Dot, Dots, Grid, Line, Lines, Plane, Spot, colour, dots, grid, lines, plane,
 };
-use crate::economics::{Band, Cell, Economics};
+use crate::economics::{Band, Cell, Economics, Lorenz};
 use crate::number;
 
 /// Most curves in one figure.
@@ -71,6 +71,11 @@ fn is_listed(study: &Economics) -> bool {
     study.cases.len() <= MOST_ROWS
 }
 
+/// Whether cases were drawn rather than written: one of them says nothing by itself.
+fn is_sampled(study: &Economics) -> bool {
+    !is_listed(study) || ["Saltelli", "Morris"].contains(&study.design.as_str())
+}
+
 fn half_width(cell: &Cell) -> f64 {
     1.96 * cell.standard_error.unwrap_or(0.0)
 }
@@ -82,7 +87,8 @@ fn intervals(
     title: &str,
     guide: f64,
 ) -> Option<Figure> {
-    if !study.has(metric) || !is_listed(study) {
+    let says_something = |cell: &Cell| cell.mean != guide || half_width(cell) > 0.0;
+    if is_sampled(study) || !cells(study, metric).any(says_something) {
         return None;
     }
     let unit = study.metric(metric).map_or("", |metric| &metric.unit);
@@ -124,7 +130,7 @@ fn waterfall(study: &Economics) -> Option<Figure> {
     let is_there = |metric: &str| cells(study, metric).any(|cell| cell.mean.abs() > 1e-6);
     let shown: Vec<(usize, &(&str, &str))> =
         parts.iter().enumerate().filter(|(_, (metric, _))| is_there(metric)).collect();
-    if shown.is_empty() || !is_listed(study) {
+    if shown.is_empty() || is_sampled(study) {
         return None;
     }
     let row = |case: usize| Line {
@@ -167,7 +173,8 @@ fn front(study: &Economics) -> Option<Figure> {
         let (across, up) = (study.cell(case, x)?, study.cell(case, y)?);
         let weight = study.front.get(case).copied().unwrap_or(1.0);
         let colour = if weight > 0.5 { COLOURS[0] } else { COLOURS[6] };
-        Some(Spot { at: (across.mean, up.mean), label: label(study, case), weight, colour })
+        let label = if is_sampled(study) { String::new() } else { label(study, case) };
+        Some(Spot { at: (across.mean, up.mean), label, weight, colour })
     };
     let mut keys = vec![];
     let mut caption = "One point a case, means over replicas.".to_owned();
@@ -188,10 +195,11 @@ fn front(study: &Economics) -> Option<Figure> {
 }
 
 fn lorenz(study: &Economics) -> Option<Figure> {
-    if study.lorenz.is_empty() {
+    if study.lorenz.is_empty() || is_sampled(study) {
         return None;
     }
-    let curve = |(at, curve): (usize, &crate::economics::Lorenz)| Curve {
+    let shown = told_apart(study.lorenz.iter().collect(), |curve| &curve.shares);
+    let curve = |(at, curve): (usize, &&Lorenz)| Curve {
         label: label(study, curve.case),
         colour: colour(at),
         points: (0u32..)
@@ -205,16 +213,17 @@ fn lorenz(study: &Economics) -> Option<Figure> {
         title,
         across: "poorest share of people",
         up: "share of money",
-        curves: study.lorenz.iter().take(MOST_CURVES).enumerate().map(curve).collect(),
+        curves: shown.iter().enumerate().map(curve).collect(),
         guide: Some(((0.0, 0.0), (1.0, 1.0), "equality")),
     };
-    let caption = format!("Mean curve over replicas.{}", cut_words(study.lorenz.len()));
+    let caption = format!("Mean curve over replicas.{}", of_all(shown.len(), study.lorenz.len()));
     Some(Figure::drawn("lorenz", title, caption, lines(&chart)))
 }
 
-fn cut_words(count: usize) -> String {
-    match count > MOST_CURVES {
-        true => format!(" The first {MOST_CURVES} of {count} cases."),
+/// Words for a choice of curves.
+fn of_all(shown: usize, all: usize) -> String {
+    match all > shown {
+        true => format!(" {shown} of {all} cases, all different."),
         false => String::new(),
     }
 }
@@ -228,11 +237,12 @@ fn fan(study: &Economics, name: &str, title: &str, up: &str) -> Option<Figure> {
             .fold((f64::MAX, f64::MIN), |(low, high), value| (low.min(*value), high.max(*value)));
         high - low <= 1e-12 * high.abs()
     };
-    if bands.is_empty() || bands.iter().all(is_flat) || bands[0].percentiles[2].len() < 2 {
+    let is_short = bands.first().is_none_or(|band| band.percentiles[2].len() < 2);
+    if is_short || is_sampled(study) || bands.iter().all(is_flat) {
         return None;
     }
     let all = bands.len();
-    let bands = told_apart(bands);
+    let bands = told_apart(bands, |band| &band.percentiles[2]);
     let curve = |(at, band): (usize, &&Band)| {
         let with = |percentile: usize| band.percentiles[percentile].clone();
         let bands = match bands.len() {
@@ -257,19 +267,16 @@ fn fan(study: &Economics, name: &str, title: &str, up: &str) -> Option<Figure> {
         1 => "Median over replicas, with the middle half and the middle nine tenths.",
         _ => "Medians over replicas, with the middle half.",
     };
-    let caption = match all > bands.len() {
-        true => format!("{shades} {} of {all} cases, all different.", bands.len()),
-        false => shades.to_owned(),
-    };
+    let caption = format!("{shades}{}", of_all(bands.len(), all));
     Some(Figure::drawn(&format!("fan-{name}"), title, caption, lines(&chart)))
 }
 
-/// Few enough bands to be told apart: of equal ones the first, and of many those evenly spaced.
-fn told_apart(bands: Vec<&Band>) -> Vec<&Band> {
-    let mut different: Vec<&Band> = vec![];
-    for band in bands {
-        if !different.iter().any(|known| known.percentiles[2] == band.percentiles[2]) {
-            different.push(band);
+/// Few enough curves to be told apart: of equal ones the first, and of many those evenly spaced.
+fn told_apart<T>(all: Vec<&T>, points: impl Fn(&T) -> &Vec<f64>) -> Vec<&T> {
+    let mut different: Vec<&T> = vec![];
+    for curve in all {
+        if !different.iter().any(|known| points(known) == points(curve)) {
+            different.push(curve);
         }
     }
     let count = different.len().min(MOST_CURVES);

@@ -89,11 +89,9 @@ pub fn run(arguments: &RunArguments) -> Result<Ending> {
         Some(logging) => Some(logging.recorder(&document, &plan)?),
         None => None,
     };
-    let listening = recorder.as_mut().map(|recorder| recorder as &mut (dyn Recorder + Send));
-    let mut outcome = pool.install(|| {
-        let listening = listening.map(|recorder| recorder as &mut dyn Recorder);
-        pipeline::run_recorded(&plan, &registries, &store, progress, listening)
-    })?;
+    let listening = recorder.as_mut().map(|recorder| recorder as &mut dyn Recorder);
+    let mut outcome =
+        pool.install(|| pipeline::run_recorded(&plan, &registries, &store, progress, listening))?;
     if let (Some(recorder), Some(logging)) = (recorder, &logging) {
         recorder.finish(&outcome)?;
         logging.forge(&plan, &mut outcome)?;

@@ -154,21 +154,20 @@ pub fn table(study: &Economics) -> String {
         label => label.to_owned(),
     };
     let cases = study.cases.len().min(MOST_CASES);
-    let wide = (0..cases).map(|case| label(case).chars().count()).max().unwrap_or(4).clamp(4, 60);
-    let mut text = format!("{:wide$}", "case");
+    let width = |metric: &str| metric.len().max(9);
+    let mut text = String::new();
     for metric in &shown {
-        text += &format!("  {:>w$}", metric, w = metric.len().max(9));
+        text += &format!("{metric:>w$}  ", w = width(metric));
     }
-    text.push('\n');
+    // Cases stand last, because their labels can be long and differ at their ends.
+    text += "case\n";
     for case in 0..cases {
-        let cut: String = label(case).chars().take(wide).collect();
-        text += &format!("{cut:wide$}");
         for metric in &shown {
             let cell = study.cell(case, metric).map(|cell| format!("{:.4}", cell.mean));
-            let width = metric.len().max(9);
-            text += &format!("  {:>width$}", cell.unwrap_or_else(|| "-".to_owned()));
+            let cell = cell.unwrap_or_else(|| "-".to_owned());
+            text += &format!("{cell:>w$}  ", w = width(metric));
         }
-        text.push('\n');
+        text += &format!("{}\n", label(case));
     }
     if study.cases.len() > cases {
         text += &format!("and {} more cases\n", study.cases.len() - cases);

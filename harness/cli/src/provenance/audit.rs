@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use attribench_core::{Examples, FitReal, Queries};
 use attribench_engine::{
     plan::Plan,
-    recording::{NumberBytes, RecordedStep, Recorder, record_segment, state_of_bytes},
+    recording::{NumberBytes, RecordedStep, record_segment, state_of_bytes},
     spec::Precision,
     training::Trainer,
 };
@@ -141,11 +141,18 @@ fn replay<T: FitReal>(
         let Some(start) = start.filter(|_| right) else {
             return Ok(Some((*index, format!("the state kept at step {from} is another one"))));
         };
-        let mut comparer = Comparer { recorded: &recorded.steps, wrong: None, replayed: 0 };
-        let ended = record_segment(&trainer, &queries, &start, last + 1, &mut comparer);
-        audit.replayed += comparer.replayed;
-        if comparer.wrong.is_some() {
-            return Ok(comparer.wrong);
+        let mut wrong = None;
+        let mut compare = |step: RecordedStep| {
+            audit.replayed += 1;
+            let (index, entry) = &recorded.steps[step.index];
+            let Some(words) = difference(entry, &step) else { return Ok(()) };
+            let words = format!("step {}: {words}", step.index);
+            wrong = Some((*index, words.clone()));
+            Err(words)
+        };
+        let ended = record_segment(&trainer, &queries, &start, last + 1, &mut compare);
+        if wrong.is_some() {
+            return Ok(wrong);
         }
         ended?;
     }
@@ -166,43 +173,8 @@ fn wrong_order<T: attribench_core::Real>(
     (root != commitment.order_root).then(|| words.to_owned())
 }
 
-/// Compares every step that is taken again with its entry.
-struct Comparer<'a> {
-    recorded: &'a [(u64, Step)],
-    wrong: Option<(u64, String)>,
-    replayed: usize,
-}
-
-impl Recorder for Comparer<'_> {
-    fn begin(&mut self, _batches: &mut dyn Iterator<Item = Vec<u32>>) -> Result<(), String> {
-        Ok(())
-    }
-
-    fn step(&mut self, step: &RecordedStep<'_>) -> Result<(), String> {
-        self.replayed += 1;
-        let (index, entry) = &self.recorded[step.index];
-        let Some(words) = difference(entry, step) else { return Ok(()) };
-        let words = format!("step {}: {words}", step.index);
-        self.wrong = Some((*index, words.clone()));
-        Err(words)
-    }
-
-    fn keep(
-        &mut self,
-        _steps: usize,
-        _parameters: &NumberBytes,
-        _optimizer: &NumberBytes,
-    ) -> Result<(), String> {
-        Ok(())
-    }
-
-    fn end(&mut self) -> Result<(), String> {
-        Ok(())
-    }
-}
-
 /// What an entry says otherwise than the step that was taken again.
-fn difference(entry: &Step, step: &RecordedStep<'_>) -> Option<String> {
+fn difference(entry: &Step, step: &RecordedStep) -> Option<String> {
     let batch = Column::of(step.batch.iter().map(|&id| Count(u64::from(id))).collect());
     if entry.batch != batch {
         return Some("another batch was recorded".to_owned());

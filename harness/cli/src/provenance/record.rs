@@ -156,13 +156,13 @@ impl Recorder for RunRecorder<'_> {
         Ok(())
     }
 
-    fn step(&mut self, step: &RecordedStep<'_>) -> Result<(), String> {
+    fn step(&mut self, step: RecordedStep) -> Result<(), String> {
         let facts = StepFacts {
             step: step.index as u64,
             rate: step.learning_rate,
-            batch: step.batch,
+            batch: &step.batch,
             state: Digest::of(&step.parameters.bytes),
-            credits: step.credits,
+            credits: &step.credits,
         };
         self.log()?.step(facts).map_err(|error| error.to_string())
     }
@@ -170,13 +170,13 @@ impl Recorder for RunRecorder<'_> {
     fn keep(
         &mut self,
         steps: usize,
-        parameters: &NumberBytes,
-        optimizer: &NumberBytes,
+        parameters: NumberBytes,
+        optimizer: NumberBytes,
     ) -> Result<(), String> {
         let state = StateBytes {
             width: parameters.width,
-            parameters: parameters.bytes.clone(),
-            optimizer: optimizer.bytes.clone(),
+            parameters: parameters.bytes,
+            optimizer: optimizer.bytes,
         };
         self.log()?.keep(steps as u64, &state).map_err(|error| error.to_string())
     }

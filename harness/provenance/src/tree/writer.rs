@@ -214,17 +214,38 @@ fn write_whole(file: &Path, bytes: &[u8]) -> Result<(), LogError> {
         .map_err(LogError::io(file))
 }
 
+/// Files that are brought to the disk at once: a file system writes down together what is asked
+/// for together, and one after the other would wait for the disk once a file.
+const AT_ONCE: usize = 16;
+
 /// Waits until files, and the folders that name them, are on the disk.
 fn sync(root: &Path, files: &[PathBuf]) -> Result<(), LogError> {
-    let mut folders = BTreeSet::from([root]);
+    let mut folders = BTreeSet::from([root.to_owned()]);
     for file in files {
-        File::open(file).and_then(|file| file.sync_data()).map_err(LogError::io(file))?;
-        folders.extend(file.ancestors().skip(1).take_while(|folder| *folder != root));
+        let above = file.ancestors().skip(1).take_while(|folder| *folder != root);
+        folders.extend(above.map(Path::to_owned));
     }
-    for folder in folders {
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(LogError::io(folder))?;
-    }
-    Ok(())
+    sync_all(files)?;
+    sync_all(&folders.into_iter().collect::<Vec<_>>())
+}
+
+fn sync_all(paths: &[PathBuf]) -> Result<(), LogError> {
+    let sync_part = |part: &[PathBuf]| {
+        let mut part = part.iter();
+        part.try_for_each(|path| {
+            File::open(path).and_then(|file| file.sync_all()).map_err(LogError::io(path))
+        })
+    };
+    let mut parts = paths.chunks(paths.len().div_ceil(AT_ONCE).max(1));
+    let Some(own) = parts.next() else { return Ok(()) };
+    std::thread::scope(|scope| {
+        let others: Vec<_> = parts.map(|part| scope.spawn(move || sync_part(part))).collect();
+        let done = sync_part(own);
+        let join = |other: std::thread::ScopedJoinHandle<'_, _>| {
+            other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        };
+        others.into_iter().map(join).fold(done, Result::and)
+    })
 }
 
 /// Replaces a file, all or nothing, and waits until it is on the disk.
