@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::Path;
 
 use ndarray::{ArrayD, Dimension, Ix1, Ix2, Ix3, OwnedRepr};
-use ndarray_npy::{NpzReader, ReadNpyError, ReadNpzError};
+use ndarray_npy::{NpzReader, ReadNpyError, ReadNpyExt, ReadNpzError};
 
 use crate::error::SourceError;
 
@@ -13,6 +13,34 @@ pub struct Archive {
     file: String,
     names: Vec<String>,
     reader: NpzReader<File>,
+}
+
+/// An array alone in a `.npy` file, of any numeric type and shape.
+///
+/// # Errors
+/// When the file cannot be read or holds no numbers.
+pub fn read_array(path: &Path) -> Result<ArrayD<f64>, SourceError> {
+    let bytes =
+        std::fs::read(path).map_err(|source| SourceError::Io { path: path.to_owned(), source })?;
+    numbers_of_npy(&bytes).map_err(|error| SourceError::Npz {
+        file: path.display().to_string(),
+        reason: error.to_string(),
+    })
+}
+
+/// Tries one type after the other until one is that of the stored array.
+macro_rules! read_npy_as {
+    ($bytes:expr, $($kind:ty),+) => {{
+        $(match ArrayD::<$kind>::read_npy($bytes) {
+            Err(ReadNpyError::WrongDescriptor(_)) => {}
+            found => return found.map(|array| array.mapv(|value| value as f64)),
+        })+
+    }};
+}
+
+fn numbers_of_npy(bytes: &[u8]) -> Result<ArrayD<f64>, ReadNpyError> {
+    read_npy_as!(bytes, f64, f32, i64, i32, i16, i8, u64, u32, u16);
+    ArrayD::<u8>::read_npy(bytes).map(|array| array.mapv(f64::from))
 }
 
 /// Tries one type after the other until one is that of the stored array.

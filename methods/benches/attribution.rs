@@ -10,6 +10,7 @@ use attribench_core::{
     Examples, FitReal, Labels, Meter, Method, Optimiser, Queries, Run, Utility, stream,
 };
 use attribench_engine::{
+    given::Given,
     trace::{TrainedRun, train_states},
     training::{Schedule, Trainer, Training},
 };
@@ -39,6 +40,7 @@ const TRAINING: Training = Training {
     optimiser: Optimiser::heavy_ball(0.9, 1e-3),
     clip_norm: None,
     schedule: Schedule::Constant,
+    given: Given::NONE,
 };
 const EXPLICIT: InfluenceExplicit =
     InfluenceExplicit { curvature: CurvatureKind::GaussNewton, damping: Damping::Absolute(0.01) };

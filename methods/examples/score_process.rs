@@ -11,6 +11,7 @@ use attribench_core::{
 };
 use attribench_datasets::{Source, SplitOptions, Standardisation, Stratification, load, split};
 use attribench_engine::{
+    given::Given,
     trace::{TrainedRun, train_states},
     training::{Schedule, Trainer, Training},
 };
@@ -31,6 +32,7 @@ const PLAIN: Training = Training {
     optimiser: Optimiser::heavy_ball(0.9, 1e-3),
     clip_norm: None,
     schedule: Schedule::Constant,
+    given: Given::NONE,
 };
 
 /// A model, its data and its training.

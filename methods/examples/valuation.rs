@@ -11,7 +11,10 @@ use attribench_core::{
     Ask, Examples, Game, GameError, Labels, Model, Optimiser, Repeats, Valuation, ValuationContext,
 };
 use attribench_datasets::{Source, SplitOptions, Standardisation, Stratification, load, split};
-use attribench_engine::training::{Schedule, Trainer, Training};
+use attribench_engine::{
+    given::Given,
+    training::{Schedule, Trainer, Training},
+};
 use attribench_methods::games::{BanzhafMsr, PermutationShapley, Stop};
 use attribench_models::{Activation, Network};
 use ndarray::Array2;
@@ -51,6 +54,7 @@ impl Digits {
                 optimiser: Optimiser::heavy_ball(0.9, 0.01),
                 clip_norm: None,
                 schedule: Schedule::Constant,
+                given: Given::NONE,
             },
             spent: Mutex::new(0.0),
         }

@@ -5,7 +5,10 @@ use std::io::Cursor;
 use attribench_core::{
     Examples, Labels, Optimiser, Queries, TableGame, Utility, Valuation, ValuationContext,
 };
-use attribench_engine::training::{Schedule, Trainer, Training};
+use attribench_engine::{
+    given::Given,
+    training::{Schedule, Trainer, Training},
+};
 use attribench_methods::games::{Banzhaf, Beta, LeaveOneOut, Shapley};
 use attribench_models::{Activation, Network};
 use ndarray::{Array1, Array2};
@@ -32,6 +35,7 @@ fn ten_contributors_retrained() {
         optimiser: Optimiser::heavy_ball(0.95, 0.01),
         clip_norm: None,
         schedule: Schedule::Constant,
+        given: Given::NONE,
     };
     let network = Network::dense(&[64, 10], Activation::Tanh);
     let trainer = Trainer::new(&network, &train, &training, 0);

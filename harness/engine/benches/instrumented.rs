@@ -16,6 +16,7 @@ use attribench_core::{
     ErasedMethod, Examples, FitReal, Labels, Meter, Optimiser, Queries, Run, Utility, stream,
 };
 use attribench_engine::{
+    given::Given,
     trace::{TrainedRun, train_states},
     training::{Schedule, Trainer, Training},
 };
@@ -96,6 +97,7 @@ fn instrumented(criterion: &mut Criterion) {
                 optimiser: Optimiser::heavy_ball(momentum, 0.0),
                 clip_norm: None,
                 schedule: Schedule::Constant,
+                given: Given::NONE,
             };
             let trainer = Trainer::new(&network, &train, &training, SEED);
             let states = train_states(&trainer);

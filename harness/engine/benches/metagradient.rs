@@ -10,6 +10,7 @@ use attribench_core::{
     AdamW, Examples, FitReal, Labels, Meter, Optimiser, Queries, Run, Utility, stream,
 };
 use attribench_engine::{
+    given::Given,
     trace::{TrainedRun, train_states},
     training::{Schedule, Trainer, Training},
 };
@@ -57,6 +58,7 @@ fn metagradient(criterion: &mut Criterion) {
                 optimiser,
                 clip_norm: None,
                 schedule: Schedule::Constant,
+                given: Given::NONE,
             };
             let trainer = Trainer::new(&network, &train, &training, SEED);
             let (start, steps) = (trainer.start(), training.steps(TRAIN_ROWS));

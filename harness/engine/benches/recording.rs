@@ -8,6 +8,7 @@ use std::{collections::BTreeMap, hint::black_box, path::Path, time::Duration};
 
 use attribench_core::{Examples, Labels, Queries, Utility, stream};
 use attribench_engine::{
+    given::Given,
     recording::{NumberBytes, RecordedStep, Recorder, record_states},
     training::{Schedule, Trainer, Training},
 };
@@ -146,6 +147,7 @@ fn recording(criterion: &mut Criterion) {
         optimiser: Default::default(),
         clip_norm: None,
         schedule: Schedule::Constant,
+        given: Given::NONE,
     };
     let trainer = Trainer::new(&network, &train, &training, SEED);
     let mut group = criterion.benchmark_group("400 steps of an MLP");

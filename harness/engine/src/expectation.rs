@@ -60,6 +60,7 @@ pub const METRICS: &[(&str, &str)] = &[
     ("noise-floor", "deviation of an effect that is nothing, from runs one ulp apart"),
     ("payout-rank-correlation", "rank correlation of payouts"),
     ("query-accuracy", "share of queries that the run gets right"),
+    ("replay-deviation", "how far a replay ends from the parameters that a given run reached"),
     ("replayed-steps", "training steps replayed"),
     ("retrainings", "models trained again"),
     ("sampled-mispaid-share", "share of the pool in wrong hands because coalitions were sampled"),

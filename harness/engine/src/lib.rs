@@ -8,6 +8,7 @@ pub mod evaluations;
 pub mod expectation;
 pub mod files;
 pub mod games;
+pub mod given;
 pub mod imported;
 pub mod logged;
 pub mod measure;

@@ -27,7 +27,7 @@ use crate::{
     spec::Precision,
     store::{Key, Store, StoreError},
     trace::{TrainedRun, train_states},
-    training::{State, Trainer},
+    training::{State, Trainer, Training},
     truths::{self, MeasuredTruths, RemovalTruth},
     tuning::{TuningData, TuningError, choose},
 };
@@ -191,6 +191,7 @@ fn run_in<'a, T: FitReal>(
         floor: &floor,
         metasmoothness,
         utilities,
+        replay_deviation: replay_deviation(&last_parameters(&run), &spec.training.value),
         accuracy: accuracy(&outputs, &queries.examples, plan.queries.len()),
         treasury: registries.treasury,
     };
@@ -449,6 +450,14 @@ fn accuracy<T: Real>(
         f64::from(u8::from(top == label as usize))
     };
     Some(outputs.outer_iter().zip(labels).take(queries).map(right).collect())
+}
+
+/// `max |theta - theta'| / max |theta'|` for the parameters `theta'` that a given run reached.
+fn replay_deviation<T: Real>(theta: &[T], training: &Training) -> Option<f64> {
+    let given = training.given.last_parameters()?;
+    let largest = given.iter().fold(0.0f64, |largest, value| largest.max(value.abs()));
+    let differences = theta.iter().zip(given).map(|(theta, given)| (theta.to_f64() - given).abs());
+    Some(differences.fold(0.0f64, f64::max) / largest)
 }
 
 /// Random directions in which metasmoothness is measured.

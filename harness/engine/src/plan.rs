@@ -90,7 +90,7 @@ pub struct Plan {
 /// # Errors
 /// All that is wrong with it, each with its place.
 pub fn check(text: &str, registries: &Registries<'_>) -> Result<Plan, Vec<Diagnostic>> {
-    let spec = Spec::parse(text)?;
+    let mut spec = Spec::parse(text)?;
     let mut found = Vec::new();
     check_numbers(&spec, &mut found);
     let methods = plan_methods(&spec, registries, &mut found);
@@ -116,6 +116,15 @@ pub fn check(text: &str, registries: &Registries<'_>) -> Result<Plan, Vec<Diagno
         check_logs(&spec, &methods, model.as_ref(), examples, &mut found);
         Some(model)
     });
+    if let (Some(prepared), Some(model)) = (&prepared, &model) {
+        let layout = Model::<f64>::layout(model.as_ref());
+        let ids = prepared.splits.train().ids();
+        let names = spec.base.as_ref().map(|base| base.value.parameters.clone());
+        if let Err(reason) = spec.training.value.load_given(layout, &names.unwrap_or_default(), ids)
+        {
+            found.push(Diagnostic::at(&spec.training, format!("`given`: {reason}")));
+        }
+    }
     match (prepared, model) {
         (Some(prepared), Some(model)) if found.is_empty() => {
             let (train, queries, tuning_queries) = prepared.splits.into_parts();
@@ -407,7 +416,7 @@ fn base_parameters(base: &Base, model: &dyn AnyModel) -> Result<Vec<f64>, Parame
     };
     let tensors = parameters::read(&base.weights).map_err(|error| refused(error.to_string()))?;
     let layout = <dyn AnyModel as Model<f64>>::layout(model);
-    let found = parameters::import::<f64>(layout, &tensors, &BTreeMap::new());
+    let found = parameters::import::<f64>(layout, &tensors, &base.parameters);
     found.map(|(theta, _)| theta).map_err(refused)
 }
 
@@ -459,6 +468,7 @@ fn check_numbers(spec: &Spec, found: &mut Vec<Diagnostic>) {
             ),
         );
     }
+    check_given(spec, found);
     if spec.replay_states == (Keeping::Binomial { states: 0 }) {
         let message = "`replay-states: binomial` keeps 0 states";
         found.push(Diagnostic::at(&spec.training, message).hint("keep at least one"));
@@ -473,6 +483,28 @@ fn check_numbers(spec: &Spec, found: &mut Vec<Diagnostic>) {
     if spec.draws < 100 {
         let message = format!("`draws` is {}", spec.draws);
         found.push(Diagnostic::at(&spec.name, message).hint("use at least 100 bootstrap draws"));
+    }
+}
+
+/// An order that is given leaves nothing for further seeds to draw, and names examples that an
+/// attack on the data would change.
+fn check_given(spec: &Spec, found: &mut Vec<Diagnostic>) {
+    if spec.training.value.given.order.is_none() {
+        return;
+    }
+    let truths = &spec.truths.value;
+    let removals = [truths.leave_one_out, truths.leave_contributor_out].into_iter().flatten();
+    let seeds = removals
+        .map(|removals| removals.seeds)
+        .chain(truths.subsets.map(|subsets| subsets.seeds))
+        .chain(truths.game.map(|game| game.seeds));
+    if seeds.max().unwrap_or(1) > 1 {
+        let message = "`given: order` is the order of one seed, and truths ask for several";
+        found.push(Diagnostic::at(&spec.truths, message).hint("write `seeds: 1`"));
+    }
+    if let Some(asked) = &spec.closed_loop {
+        let message = "`given: order` names examples that an attack changes";
+        found.push(Diagnostic::at(asked, message).hint("leave out `closed-loop` or `order`"));
     }
 }
 
@@ -644,7 +676,7 @@ impl Plan {
         let recipe = (&spec.model.value, &spec.training.value, spec.precision, spec.utility);
         // A base is known by the parameters that it gives, wherever they lie.
         let base = spec.base.as_ref().map(|base| (base.value.adapters, self.beginning()));
-        Key::of("recipe", &(recipe, base), &[&data, &self.code])
+        Key::of("recipe", &(recipe, base), &[&data, &self.code, &spec.training.value.given.key()])
     }
 
     /// Key of the parameters at which a run with a base begins; those of adapters are told by the

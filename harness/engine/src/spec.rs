@@ -1,6 +1,6 @@
 //! An experiment as it is written, before anything in it has been checked.
 
-use std::{fmt, path::PathBuf};
+use std::{collections::BTreeMap, fmt, path::PathBuf};
 
 use attribench_core::{Adapters, Utility};
 use attribench_datasets::{Asks, Corruption, Ownership, Source, Standardisation, Stratification};
@@ -106,6 +106,9 @@ fn per_feature() -> Standardisation {
 pub struct Base {
     /// Its parameters, .safetensors or .npz.
     pub weights: PathBuf,
+    /// Which name of the model is which in the file, where order does not tell.
+    #[serde(default)]
+    pub parameters: BTreeMap<String, String>,
     /// What is trained; all parameters where absent.
     #[serde(default)]
     pub adapters: Option<Adapters>,

@@ -7,7 +7,7 @@ use attribench_core::{
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
-use crate::trace::Keeping;
+use crate::{given::Given, trace::Keeping};
 
 /// How the learning rate changes over the run. It never depends on the data or their weights.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -55,6 +55,9 @@ pub struct Training {
     /// How the learning rate changes.
     #[serde(default)]
     pub schedule: Schedule,
+    /// What of the run is read from files instead of drawn from the seed.
+    #[serde(default)]
+    pub given: Given,
 }
 
 impl Training {
@@ -118,8 +121,8 @@ fn half_cosine(share: f64) -> f64 {
     0.5 * (1.0 + (std::f64::consts::PI * share).cos())
 }
 
-/// Rows of every batch: each epoch a fresh shuffle from the stream `order` of the seed, cut in
-/// pieces of `B`.
+/// Rows of every batch: those that are given, or each epoch a fresh shuffle from the stream `order`
+/// of the seed, cut in pieces of `B`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Order {
     batches: Vec<Vec<usize>>,
@@ -128,6 +131,9 @@ pub struct Order {
 impl Order {
     /// The order of a seed.
     pub fn of_seed(training: &Training, examples: usize, seed: u64) -> Self {
+        if let Some(batches) = training.given.batches() {
+            return Self { batches: batches.to_vec() };
+        }
         let mut batches = Vec::with_capacity(training.steps(examples));
         for epoch in 0..training.epochs {
             let mut rows: Vec<usize> = (0..examples).collect();
@@ -389,6 +395,7 @@ mod tests {
             optimiser: Optimiser::default(),
             clip_norm: None,
             schedule,
+            given: Given::NONE,
         }
     }
 

@@ -4,6 +4,7 @@ use attribench_core::{
     Account, AdamW, Examples, FitReal, Labels, Meter, Method, Model, Optimiser, Queries, Utility,
 };
 use attribench_engine::{
+    given::Given,
     trace::{TrainedRun, train_states},
     training::{Schedule, Trainer, Training},
 };
@@ -18,6 +19,7 @@ const TRAINING: Training = Training {
     optimiser: Optimiser::heavy_ball(0.0, 0.0),
     clip_norm: None,
     schedule: Schedule::Constant,
+    given: Given::NONE,
 };
 
 /// `l_i = 1/2 (theta - y_i)^2` of the bias of a line whose inputs are 0.

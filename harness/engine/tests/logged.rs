@@ -5,6 +5,7 @@ use attribench_core::{
     Run, RunError, Step, Utility, stream,
 };
 use attribench_engine::{
+    given::Given,
     logged::{LogSize, LoggedRun},
     trace::{TrainedRun, train_states},
     training::{Schedule, Trainer, Training},
@@ -28,6 +29,7 @@ fn training(momentum: f64) -> Training {
         optimiser: Optimiser::heavy_ball(momentum, 0.01),
         clip_norm: None,
         schedule: Schedule::Constant,
+        given: Given::NONE,
     }
 }
 

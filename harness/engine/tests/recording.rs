@@ -2,6 +2,7 @@
 
 use attribench_core::{Examples, FitReal, Labels, Meter, Optimiser, Queries, Utility, stream};
 use attribench_engine::{
+    given::Given,
     recording::{
         NumberBytes, RecordedStep, Recorder, record_segment, record_states, state_of_bytes,
     },
@@ -30,6 +31,7 @@ fn training() -> Training {
         optimiser: Optimiser::default(),
         clip_norm: None,
         schedule: Schedule::Constant,
+        given: Given::NONE,
     }
 }
 

@@ -10,6 +10,7 @@ use attribench_datasets::{
     split,
 };
 use attribench_engine::{
+    given::Given,
     progress::Silent,
     retrain::Retrainer,
     spec::{Coalitions, Removals, Subsets, Truths},
@@ -32,6 +33,7 @@ const TRAINING: Training = Training {
     optimiser: Optimiser::heavy_ball(0.9, 0.01),
     clip_norm: None,
     schedule: Schedule::Cosine,
+    given: Given::NONE,
 };
 
 /// Wine, split and owned, with the model that is trained on it.

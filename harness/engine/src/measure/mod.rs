@@ -79,6 +79,9 @@ pub struct Measurement<'a> {
     pub metasmoothness: Option<Vec<f64>>,
     /// Utilities of the queries before the first step and after the last.
     pub utilities: [Vec<f64>; 2],
+    /// Largest difference between the parameters reached and those that a given run reached,
+    /// relative to the largest of these.
+    pub replay_deviation: Option<f64>,
     /// Whether the run is right about each query, for classes.
     pub accuracy: Option<Vec<f64>>,
     /// Who pays.

@@ -35,6 +35,10 @@ impl Maker<'_> {
             let estimate = mean_of_directions(directions);
             self.push(None, "run", place("none", "metasmoothness", "run", "share"), estimate);
         }
+        if let Some(deviation) = self.measurement.replay_deviation {
+            let place = place("none", "replay-deviation", "run", "relative");
+            self.push(None, "run", place, Estimate::exact(deviation));
+        }
         for method in 0..self.methods().len() {
             let accounts = self.methods()[method].scored.accounts.clone();
             let of = |name: &str| accounts.iter().find(|(found, _)| found == name);
