@@ -37,11 +37,8 @@ struct Loaded {
 
 impl Given {
     /// Nothing: all is drawn from the seed.
-    pub const NONE: Self = Self {
-        last: None,
-        order: None,
-        loaded: Loaded { last: None, batches: None },
-    };
+    pub const NONE: Self =
+        Self { last: None, order: None, loaded: Loaded { last: None, batches: None } };
 
     /// Parameters that the run reached, `p`, once loaded.
     pub fn last_parameters(&self) -> Option<&[f64]> {

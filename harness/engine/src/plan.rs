@@ -1,10 +1,6 @@
 //! A specification that has been checked: only this runs.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Instant,
-};
+use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
 use attribench_core::{
     AccessLevel, AnyModel, ErasedMethod, Examples, FitReal, Instrumentation, MethodEntry, Model,

@@ -385,7 +385,7 @@ impl<'a, T: Real> Walk<'a, T> {
 mod tests {
     use attribench_core::Optimiser;
 
-    use super::{Order, Schedule, Training};
+    use super::{Given, Order, Schedule, Training};
 
     fn training(schedule: Schedule) -> Training {
         Training {

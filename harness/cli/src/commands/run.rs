@@ -7,7 +7,10 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use attribench_engine::{
-    files::truths::TRUTHS_FILE,
+    files::{
+        scores::{Declaration, ScoreFile, Sign, declaration_path},
+        truths::TRUTHS_FILE,
+    },
     pipeline::{self, Outcome},
     plan::Plan,
     progress::{Progress, Silent},
@@ -38,6 +41,7 @@ Examples:
   attribench run my.yaml --out runs/mine --jobs 2
   attribench run smoke --set training.epochs=5 --set truths.subsets.subsets=20
   attribench run smoke --log --key keys/lab.key
+  attribench run smoke --save-scores
 
 A run that was stopped goes on where it was: finished trainings lie in the store.")]
 pub struct RunArguments {
@@ -58,6 +62,10 @@ pub struct RunArguments {
     /// Croissant description of the data: licence and date of each contributor, for the log.
     #[arg(long, value_name = "FILE", requires = "log")]
     croissant: Option<PathBuf>,
+    /// Keep the scores of every method as `scores/METHOD.npz` with the ids of examples and queries,
+    /// and beside it, in JSON, what they mean.
+    #[arg(long)]
+    save_scores: bool,
     /// Say nothing but errors.
     #[arg(long)]
     quiet: bool,
@@ -98,6 +106,9 @@ pub fn run(arguments: &RunArguments) -> Result<Ending> {
     }
     let seconds = start.elapsed().as_secs_f64();
     let page = write_folder(&document, &plan, &outcome, &folder, seconds)?;
+    if arguments.save_scores {
+        save_scores(&plan, &outcome, &folder.join("scores"))?;
+    }
     say(arguments, &outcome, &page, seconds)?;
     let failures = &outcome.record.failures;
     for failure in failures {
@@ -182,6 +193,50 @@ fn write_folder(
     write_atomically(&folder.join("model.safetensors"), &parameters(outcome)?)?;
     outcome.truths.write(&folder.join(TRUTHS_FILE))?;
     report::write(folder)
+}
+
+/// Scores as `attribench evaluate` and other programs read them.
+fn save_scores(plan: &Plan, outcome: &Outcome<'_>, folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    for attributed in &outcome.methods {
+        let scores = &attributed.scored.scores;
+        let file = ScoreFile {
+            train_ids: Some(scores.train_ids().to_vec()),
+            query_ids: Some(scores.query_ids().to_vec()),
+            values: scores.values().to_owned(),
+        };
+        let method = attributed.planned.method();
+        let declaration = Declaration {
+            sign: Sign::PositiveHelps,
+            scale: scores.scale(),
+            method: Some(method.info().name.to_owned()),
+            parameters: attributed.parameters.clone(),
+            access: Some(method.level()),
+            facts: serde_json::json!({
+                "accounts": attributed.scored.accounts,
+                "cost": attributed.scored.cost,
+                "recipe_key": plan.recipe_key(),
+                "seed": plan.spec.seed,
+                "utility": plan.spec.utility,
+            }),
+        };
+        let path = folder.join(format!("{}.npz", file_name(&attributed.planned.label)));
+        file.write(&path)?;
+        let beside = declaration_path(&path);
+        write_atomically(&beside, &serde_json::to_vec_pretty(&declaration)?)?;
+    }
+    Ok(())
+}
+
+/// A label as the name of a file: what may not stand in one is written as in an address.
+fn file_name(label: &str) -> String {
+    let write = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'_' | b'-' => {
+            char::from(byte).to_string()
+        }
+        byte => format!("%{byte:02X}"),
+    };
+    label.bytes().map(write).collect()
 }
 
 fn manifest(
