@@ -46,6 +46,7 @@ PEER = "peer"
 OURS = "ours"
 THROUGHPUT = (OURS, "attribench-models", "train_throughput")
 VALUATION = (OURS, "attribench-methods", "valuation")
+NEAREST = (OURS, "attribench-methods", "knn_shapley")
 SCORE = (OURS, "attribench-methods", "score_process")
 EXPLICIT = (*SCORE, "softmax", "influence-explicit",
             '{"curvature": "hessian", "damping": {"absolute": 0.01}}')
@@ -64,6 +65,11 @@ JOBS = [
     Job("valuation", "Banzhaf by MSR, 5,000", "attribench", (*VALUATION, "msr")),
     Job("valuation", "permutation Shapley, 5,000", "pyDVL", (PEER, "pydvl-permutation")),
     Job("valuation", "permutation Shapley, 5,000", "attribench", (*VALUATION, "permutation")),
+    # Whole processes. The peers' loops take minutes for 1,000 queries, and grow with their number.
+    Job("nearest", "KNN-Shapley, 10,000 x 100 x 784", "dattri", (PEER, "dattri-knn")),
+    Job("nearest", "KNN-Shapley, 10,000 x 100 x 784", "pyDVL", (PEER, "pydvl-knn")),
+    Job("nearest", "KNN-Shapley, 10,000 x 100 x 784", "attribench", (*NEAREST, "100")),
+    Job("nearest", "KNN-Shapley, 10,000 x 1,000 x 784", "attribench", (*NEAREST, "1000")),
     # Whole processes: scores of 1,000 x 500 by explicit influence, softmax regression 784 -> 10.
     # The first two say what a peer's process costs before it does anything of interest.
     Job("influence", "import torch", "PyTorch", (PEER, "import-torch")),
@@ -202,7 +208,8 @@ def valuation_table(results):
         yield f"| {setting} | {tool} | {rate:.0f} | {best['seconds']:.2f} | {times:.1f} |"
 
 
-TABLES = {"training": training_table, "valuation": valuation_table, "influence": process_table}
+TABLES = {"training": training_table, "valuation": valuation_table, "nearest": process_table,
+          "influence": process_table}
 
 
 def run(groups, repeats, environment):

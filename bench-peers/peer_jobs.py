@@ -169,7 +169,37 @@ def sklearn_fits():
     return {"seconds": seconds, "evaluations": count, "evaluations_per_second": count / seconds}
 
 
+def nearest_data():
+    """10,000 examples and 100 queries of 784 features."""
+    return random_data(10_000, 784, 10), random_data(100, 784, 10)
+
+
+def dattri_knn():
+    """KNN-Shapley of five neighbours."""
+    from dattri.algorithm.data_shapley import KNNShapleyAttributor
+    from torch.utils.data import DataLoader, TensorDataset
+
+    train, queries = nearest_data()
+    attributor = KNNShapleyAttributor(k_neighbors=5)
+    scores = attributor.attribute(DataLoader(TensorDataset(*train), batch_size=1_000),
+                                  DataLoader(TensorDataset(*queries), batch_size=100))
+    return {"shape": list(scores.shape)}
+
+
+def pydvl_knn():
+    """KNN-Shapley of five neighbours, summed over queries."""
+    from pydvl.valuation import Dataset, KNNShapleyValuation
+    from sklearn.neighbors import KNeighborsClassifier
+
+    train, queries = (Dataset(x.numpy(), y.numpy()) for x, y in nearest_data())
+    model = KNeighborsClassifier(n_neighbors=5, algorithm="brute")
+    valuation = KNNShapleyValuation(model, queries, progress=False)
+    return {"shape": list(valuation.fit(train).result.values.shape)}
+
+
 JOBS = {
+    "dattri-knn": dattri_knn,
+    "pydvl-knn": pydvl_knn,
     "import-torch": lambda: {},
     "train-mlp-784": lambda: train_steps("mlp 784-128-64-10"),
     "train-mlp-64": lambda: train_steps("mlp 64-16-10"),

@@ -10,8 +10,8 @@
 //! Training inputs, labels and queries (black box). No forward pass, no gradient; a sort a query.
 //!
 //! # Shapes
-//! Distances `(n, d) x (d, q) -> (n, q)` in `f64`; then one column at a time. Equal distances are
-//! ordered by row.
+//! Distances `(q, d) x (d, n) -> (q, n)` in `f64`, for some queries at a time; then one row after
+//! the other. Equal distances are ordered by row.
 //!
 //! # Differs from the paper
 //! A sum for every query is kept, not the mean over queries. The scores are exact and in units of
@@ -33,7 +33,7 @@ use attribench_core::{
     BlackBox, Context, Examples, Labels, Method, MethodError, MethodInfo, ModelInput, Queries,
     Real, Scale, Scorer, Scores, View, math,
 };
-use ndarray::{Array2, ArrayView2, Axis, s};
+use ndarray::{Array2, ArrayView1, ArrayView2, s};
 use serde::{Deserialize, Serialize};
 
 use crate::{label, pair};
@@ -90,18 +90,24 @@ impl<T: Real> Scorer<T> for Fitted<'_, T> {
         let train = self.view.train();
         let (labels, asked) = (classes(train)?, classes(&queries.examples)?);
         let mut values = Array2::zeros((train.len(), asked.len()));
+        let (shares, squares) = (Shares::new(train.len(), self.neighbours), squares(&self.inputs));
+        let (mut order, mut y) = (Vec::new(), Vec::new());
         for (start, block) in queries.examples.blocks(pair::BLOCK_ROWS) {
-            let distances =
-                distances(self.inputs.view(), block.features().mapv(Real::to_f64).view());
-            for (column, distances) in distances.axis_iter(Axis(1)).enumerate() {
-                let query = start + column;
-                let mut order: Vec<usize> = (0..train.len()).collect();
-                order.sort_by(|&i, &j| distances[i].total_cmp(&distances[j]).then(i.cmp(&j)));
-                let y: Vec<bool> = order.iter().map(|&i| labels[i] == asked[query]).collect();
-                for (&i, value) in order.iter().zip(values_by_rank(&y, self.neighbours)) {
-                    values[(i, query)] = value;
-                }
+            let z = block.features().mapv(Real::to_f64);
+            let distances = distances(self.inputs.view(), &squares, z.view());
+            let mut of_block = Array2::zeros(distances.dim());
+            for (row, distances) in distances.outer_iter().enumerate() {
+                let distances = distances.to_slice().expect("rows are contiguous");
+                sort_by_distance(distances, &mut order);
+                let asked = asked[start + row];
+                y.clear();
+                y.extend(order.iter().map(|&nearest| labels[row_of(nearest)] == asked));
+                let mut found = of_block.row_mut(row);
+                let found = found.as_slice_mut().expect("rows are contiguous");
+                shares.each_value(&y, |rank, value| found[row_of(order[rank])] = value);
             }
+            // (b, n) -> (n, b)
+            values.slice_mut(s![.., start..start + block.len()]).assign(&of_block.t());
         }
         label::<KnnShapley, T>(train, queries, values)
     }
@@ -116,33 +122,76 @@ fn classes<T: Real>(examples: &Examples<T>) -> Result<&[u32], MethodError> {
     }
 }
 
-/// Squared distances `|x - z|^2` less `|z|^2`, which shifts a whole column: `(n, d), (q, d) -> (n,
-/// q)`.
-fn distances(x: ArrayView2<'_, f64>, z: ArrayView2<'_, f64>) -> Array2<f64> {
-    let mut distances = Array2::zeros((x.nrows(), z.nrows()));
-    for (x, mut row) in x.outer_iter().zip(distances.outer_iter_mut()) {
-        row.fill(x.dot(&x));
-    }
-    // (n, d) x (d, q) -> (n, q)
-    math::matmul_into(distances.slice_mut(s![.., ..]), 1.0, x, z.t(), -2.0);
+/// `|x|^2` of every row.
+fn squares(x: &Array2<f64>) -> Vec<f64> {
+    x.outer_iter().map(|x| x.dot(&x)).collect()
+}
+
+/// Squared distances `|x - z|^2` less `|z|^2`, which shifts a whole row: `(n, d), (b, d) -> (b, n)`.
+fn distances(x: ArrayView2<'_, f64>, squares: &[f64], z: ArrayView2<'_, f64>) -> Array2<f64> {
+    let mut distances = Array2::zeros((z.nrows(), x.nrows()));
+    distances.outer_iter_mut().for_each(|mut row| row.assign(&ArrayView1::from(squares)));
+    // (b, d) x (d, n) -> (b, n)
+    math::matmul_into(distances.view_mut(), 1.0, z, x.t(), -2.0);
     distances
 }
 
-/// Values of the examples in order of distance, given which of them are hits.
-fn values_by_rank(y: &[bool], k: usize) -> Vec<f64> {
-    let n = y.len();
-    let hit = |rank: usize| f64::from(u8::from(y[rank]));
-    let mut s = vec![0.0; n];
-    for rank in (0..n).rev() {
-        s[rank] = if rank + 1 == n {
-            hit(rank) / n.max(k) as f64
-        } else {
-            let j = rank + 1;
-            let change = (hit(rank) - hit(rank + 1)) / k as f64;
-            s[rank + 1] + change * k.min(j) as f64 / j as f64
-        };
+/// Rows, nearest first, in the low halves of `order`; equal distances by row.
+///
+/// The high halves are the first bits of the distances, so that almost all comparisons are of
+/// whole numbers; only rows that agree in them are compared by the distances themselves.
+fn sort_by_distance(distances: &[f64], order: &mut Vec<u64>) {
+    const HIGH: u64 = !0 << 32;
+    // Positive numbers in ascending order after negative ones, as whole numbers.
+    let ascending = |distance: f64| {
+        let bits = distance.to_bits();
+        if bits >> 63 == 1 { !bits } else { bits | 1 << 63 }
+    };
+    order.clear();
+    let keys = distances.iter().enumerate();
+    order.extend(keys.map(|(row, &distance)| ascending(distance) & HIGH | row as u64));
+    order.sort_unstable();
+    let exactly = |&one: &u64, &other: &u64| {
+        let (i, j) = (row_of(one), row_of(other));
+        distances[i].total_cmp(&distances[j]).then(i.cmp(&j))
+    };
+    for alike in order.chunk_by_mut(|one, other| one & HIGH == other & HIGH) {
+        if alike.len() > 1 {
+            alike.sort_unstable_by(exactly);
+        }
     }
-    s
+}
+
+/// The row in the low half of an entry of the order.
+fn row_of(entry: u64) -> usize {
+    (entry & 0xFFFF_FFFF) as usize
+}
+
+/// What a change from hit to miss between neighbours is worth, by rank.
+struct Shares {
+    /// `min(K, j) / (K j)`, for `j` from 1.
+    of_change: Vec<f64>,
+    /// `1 / max(n, K)`.
+    of_last: f64,
+}
+
+impl Shares {
+    fn new(n: usize, k: usize) -> Self {
+        let of_change = (1..n).map(|j| k.min(j) as f64 / (k * j) as f64).collect();
+        Self { of_change, of_last: 1.0 / n.max(k) as f64 }
+    }
+
+    /// Values of the examples in order of distance, farthest first, given which of them are hits.
+    fn each_value(&self, y: &[bool], mut give: impl FnMut(usize, f64)) {
+        let hit = |rank: usize| f64::from(u8::from(y[rank]));
+        let Some(last) = y.len().checked_sub(1) else { return };
+        let mut value = hit(last) * self.of_last;
+        give(last, value);
+        for rank in (0..last).rev() {
+            value += (hit(rank) - hit(rank + 1)) * self.of_change[rank];
+            give(rank, value);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -151,8 +200,14 @@ mod tests {
     use ndarray::Array2;
     use proptest::prelude::*;
 
-    use super::{KnnShapley, values_by_rank};
+    use super::{KnnShapley, Shares, row_of, sort_by_distance};
     use crate::common::{TestRun, assert_close, scores_of};
+
+    fn values_by_rank(y: &[bool], k: usize) -> Vec<f64> {
+        let mut values = vec![0.0; y.len()];
+        Shares::new(y.len(), k).each_value(y, |rank, value| values[rank] = value);
+        values
+    }
 
     #[test]
     fn four_neighbours_by_hand() {
@@ -192,6 +247,28 @@ mod tests {
             for (found, expected) in values_by_rank(&y, k).iter().zip(by_enumeration(&y, k)) {
                 prop_assert!((found - expected).abs() < 1e-14, "{found} is not {expected}");
             }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whole_numbers_sort_like_distances(
+            // Few values, and values that agree in their first bits.
+            distances in prop::collection::vec(
+                prop_oneof![
+                    (-3i32..3).prop_map(f64::from),
+                    (0u32..9).prop_map(|step| 5.0 + f64::from(step) * 1e-12),
+                    any::<f64>().prop_filter("a distance is a number", |value| !value.is_nan()),
+                ],
+                0..60,
+            )
+        ) {
+            let mut expected: Vec<usize> = (0..distances.len()).collect();
+            expected.sort_by(|&i, &j| distances[i].total_cmp(&distances[j]));
+            let mut order = Vec::new();
+            sort_by_distance(&distances, &mut order);
+            let found: Vec<usize> = order.iter().map(|&entry| row_of(entry)).collect();
+            prop_assert_eq!(found, expected);
         }
     }
 
