@@ -29,11 +29,13 @@ pub fn read_columns(path: &Path) -> Result<Vec<NamedColumn>, ReportError> {
 
 fn numbers(column: &Column) -> Result<NamedColumn, String> {
     let name = column.name().to_string();
-    let is_text = matches!(column.dtype(), DataType::String);
     let cells = column.cast(&DataType::Float64).map_err(|error| error.to_string())?;
     let cells = cells.f64().map_err(|error| error.to_string())?;
-    if is_text || cells.null_count() > 0 {
-        return Err(format!("column `{name}` has a cell that is not a number"));
+    if let Some(row) = cells.iter().position(|cell| cell.is_none()) {
+        let found = column.get(row).map_err(|error| error.to_string())?;
+        let found = if found.is_null() { "nothing".to_owned() } else { found.to_string() };
+        let row = row + 1;
+        return Err(format!("row {row} of column `{name}` holds {found}, which is not a number"));
     }
     Ok((name, cells.into_no_null_iter().collect()))
 }
@@ -52,7 +54,7 @@ mod tests {
         assert_eq!(found[1], ("utility".to_owned(), vec![1.5, -2.0]));
         std::fs::write(&path, "a,utility\n0,x\n").unwrap();
         let error = read_columns(&path).unwrap_err().to_string();
-        assert!(error.contains("column `utility`"), "{error}");
+        assert!(error.contains("row 1 of column `utility` holds \"x\""), "{error}");
         assert!(read_columns(&folder.path().join("absent.csv")).is_err());
     }
 }
