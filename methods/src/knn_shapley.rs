@@ -127,7 +127,8 @@ fn squares(x: &Array2<f64>) -> Vec<f64> {
     x.outer_iter().map(|x| x.dot(&x)).collect()
 }
 
-/// Squared distances `|x - z|^2` less `|z|^2`, which shifts a whole row: `(n, d), (b, d) -> (b, n)`.
+/// Squared distances `|x - z|^2` less `|z|^2`, which shifts a whole row: `(n, d), (b, d) -> (b,
+/// n)`.
 fn distances(x: ArrayView2<'_, f64>, squares: &[f64], z: ArrayView2<'_, f64>) -> Array2<f64> {
     let mut distances = Array2::zeros((z.nrows(), x.nrows()));
     distances.outer_iter_mut().for_each(|mut row| row.assign(&ArrayView1::from(squares)));
