@@ -39,10 +39,12 @@ class Job:
     setting: str
     tool: str
     command: tuple
-    """`PEER`, a job of peer_jobs.py; or `OURS`, a package, an example of it, and its arguments."""
+    """`PEER`, a job of peer_jobs.py; `PEER_SCORES`, a setting and a job of peer_scores.py; or
+    `OURS`, a package, an example of it, and its arguments."""
 
 
 PEER = "peer"
+PEER_SCORES = "peer-scores"
 OURS = "ours"
 THROUGHPUT = (OURS, "attribench-models", "train_throughput")
 VALUATION = (OURS, "attribench-methods", "valuation")
@@ -51,7 +53,46 @@ SCORE = (OURS, "attribench-methods", "score_process")
 EXPLICIT = (*SCORE, "softmax", "influence-explicit",
             '{"curvature": "hessian", "damping": {"absolute": 0.01}}')
 
+DAMPED = '"damping": {"absolute": 0.01}'
+AS_HESSIAN = f'{{"curvature": "hessian", {DAMPED}'
+
+
+def scored(setting, method, parameters="{}", **peers):
+    """Jobs of one method: peers by tool with the names of their jobs, then ours."""
+    group = f"scores-{setting}"
+    jobs = [Job(group, method, tool, (PEER_SCORES, setting, job)) for tool, job in peers.items()]
+    return [*jobs, Job(group, method, "attribench", (*SCORE, setting, method, parameters))]
+
+
+def scores_of_final_models(setting):
+    """What both settings share. Whole processes; training is part of all of them."""
+    trak = f'{{"size": 512, {DAMPED}}}'
+    return [
+        Job(f"scores-{setting}", "train alone", "PyTorch", (PEER_SCORES, setting, "train-alone")),
+        *scored(setting, "grad-dot", dattri="dattri-grad-dot", captum="captum-grad-dot",
+                kronfluence="kronfluence-identity"),
+        *scored(setting, "grad-dot-last-layer", captum="captum-last-layer"),
+        *scored(setting, "k-fac", kronfluence="kronfluence-kfac"),
+        *scored(setting, "ek-fac", kronfluence="kronfluence-ekfac"),
+        *scored(setting, "trak-published", trak, dattri="dattri-trak", traker="traker"),
+    ]
+
+
+SOFTMAX_SCORES = [
+    *scores_of_final_models("softmax"),
+    *scored("softmax", "influence-cg", AS_HESSIAN + ', "iterations": 10, "on-limit": "accept"}',
+            dattri="dattri-cg", pyDVL="pydvl-cg"),
+    *scored("softmax", "lissa", AS_HESSIAN + ', "iterations": 20}', pyDVL="pydvl-lissa"),
+    *scored("softmax", "arnoldi", AS_HESSIAN + "}", pyDVL="pydvl-arnoldi"),
+    *scored("softmax", "nystrom", AS_HESSIAN + ', "rank": 100}', pyDVL="pydvl-nystroem"),
+    *scored("softmax", "knn-shapley", dattri="dattri-knn"),
+]
+MLP_SCORES = [*scores_of_final_models("mlp"),
+              *scored("mlp", "trac-in-cp", captum="captum-trac-in-cp")]
+
 JOBS = [
+    *SOFTMAX_SCORES,
+    *MLP_SCORES,
     # Training. Ours prints several rows (stack widths, subsets), a peer one.
     Job("training", "mlp 784-128-64-10", "PyTorch", (PEER, "train-mlp-784")),
     Job("training", "mlp 784-128-64-10", "attribench", (*THROUGHPUT, "mlp 784")),
@@ -126,6 +167,8 @@ def command_of(job, environment, programs):
     """What to execute for a job."""
     if job.command[0] == PEER:
         return [python_of(environment), str(FOLDER / "peer_jobs.py"), *job.command[1:]]
+    if job.command[0] == PEER_SCORES:
+        return [python_of(environment), str(FOLDER / "peer_scores.py"), *job.command[1:]]
     _, package, example, *rest = job.command
     return [programs[package, example], *rest]
 
@@ -209,7 +252,7 @@ def valuation_table(results):
 
 
 TABLES = {"training": training_table, "valuation": valuation_table, "nearest": process_table,
-          "influence": process_table}
+          "influence": process_table, "scores-softmax": process_table, "scores-mlp": process_table}
 
 
 def run(groups, repeats, environment):
