@@ -39,12 +39,14 @@ class Job:
     setting: str
     tool: str
     command: tuple
-    """`PEER`, a job of peer_jobs.py; `PEER_SCORES`, a setting and a job of peer_scores.py; or
+    """`PEER`, a job of peer_jobs.py; `PEER_SCORES`, a setting and a job of peer_scores.py;
+    `ECONOMY`, a job of economy_jobs.py and its arguments; or
     `OURS`, a package, an example of it, and its arguments."""
 
 
 PEER = "peer"
 PEER_SCORES = "peer-scores"
+ECONOMY = "economy"
 OURS = "ours"
 THROUGHPUT = (OURS, "attribench-models", "train_throughput")
 VALUATION = (OURS, "attribench-methods", "valuation")
@@ -90,6 +92,18 @@ SOFTMAX_SCORES = [
 MLP_SCORES = [*scores_of_final_models("mlp"),
               *scored("mlp", "trac-in-cp", captum="captum-trac-in-cp")]
 
+
+def economies(count):
+    """All simulators of economies with `count` contributors."""
+    names = {"radCAD": "radcad", "radCAD without deep copies": "radcad-without-copies",
+             "cadCAD": "cadcad", "Mesa": "mesa"}
+    setting = f"pro-rata, {int(count):,} contributors"
+    peers = [Job("economics", setting, tool, (ECONOMY, name, count))
+             for tool, name in names.items()]
+    ours = (OURS, "ledger-sim", "accrual", count)
+    return [*peers, Job("economics", setting, "attribench", ours)]
+
+
 JOBS = [
     *SOFTMAX_SCORES,
     *MLP_SCORES,
@@ -119,6 +133,8 @@ JOBS = [
     Job("influence", "explicit influence", "pyDVL", (PEER, "pydvl-direct")),
     # Ours reads real images where the peers draw numbers; training is part of all three.
     Job("influence", "explicit influence", "attribench", EXPLICIT),
+    # Balances that grow by a share of a pot, step after step: floats there, base units here.
+    *(job for count in ("10000", "100000", "1000000") for job in economies(count)),
 ]
 
 
@@ -130,11 +146,19 @@ def python_of(environment):
     return str(path)
 
 
+def economics_environment(environment):
+    """Where the simulators of economies live, beside the other peers."""
+    return environment.with_name(f"{environment.name}-economics")
+
+
 def set_up(environment):
-    """Creates the environment and installs the peers, several gigabytes."""
-    subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True)
-    install = [python_of(environment), "-m", "pip", "install", "-r", FOLDER / "requirements.txt"]
-    subprocess.run(install, check=True)
+    """Creates the environments and installs the peers, several gigabytes."""
+    economics = economics_environment(environment)
+    for folder, requirements in [(environment, "requirements.txt"),
+                                 (economics, "requirements-economics.txt")]:
+        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+        install = [python_of(folder), "-m", "pip", "install", "-r", FOLDER / requirements]
+        subprocess.run(install, check=True)
 
 
 @dataclass
@@ -169,6 +193,9 @@ def command_of(job, environment, programs):
         return [python_of(environment), str(FOLDER / "peer_jobs.py"), *job.command[1:]]
     if job.command[0] == PEER_SCORES:
         return [python_of(environment), str(FOLDER / "peer_scores.py"), *job.command[1:]]
+    if job.command[0] == ECONOMY:
+        python = python_of(economics_environment(environment))
+        return [python, str(FOLDER / "economy_jobs.py"), *job.command[1:]]
     _, package, example, *rest = job.command
     return [programs[package, example], *rest]
 
@@ -251,14 +278,27 @@ def valuation_table(results):
         yield f"| {setting} | {tool} | {rate:.0f} | {best['seconds']:.2f} | {times:.1f} |"
 
 
+def economics_table(results):
+    """Contributor-updates a second, the most of all runs; what a simulator keeps is in them."""
+    yield "| setting | tool | million updates a second | peak MB | times radCAD |"
+    yield "|---|---|---|---|---|"
+    radcad = {}
+    for job, measurements in results:
+        rate = max(measurement.output["updates_per_second"] for measurement in measurements)
+        peak = max(measurement.peak_megabytes for measurement in measurements)
+        times = rate / radcad.setdefault(job.setting, rate)
+        yield f"| {job.setting} | {job.tool} | {rate / 1e6:.2f} | {peak:.0f} | {times:.2f} |"
+
+
 TABLES = {"training": training_table, "valuation": valuation_table, "nearest": process_table,
-          "influence": process_table, "scores-softmax": process_table, "scores-mlp": process_table}
+          "influence": process_table, "economics": economics_table,
+          "scores-softmax": process_table, "scores-mlp": process_table}
 
 
 def run(groups, repeats, environment):
     """Measures the groups and prints a table each."""
     # Before anything is timed.
-    programs = build(JOBS)
+    programs = build([job for job in JOBS if job.group in groups])
     for group in groups:
         jobs = [job for job in JOBS if job.group == group]
         measurements = {job: [] for job in jobs}
