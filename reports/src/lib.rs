@@ -8,10 +8,12 @@
 //! Nothing here reads a clock, and every map is ordered: the same record gives the same bytes.
 
 mod answers;
+mod beside;
 mod columns;
 mod costs;
 pub mod economics;
 mod error;
+mod explained;
 mod facts;
 mod figures;
 mod forgeries;
@@ -24,8 +26,10 @@ mod summary;
 mod tables;
 
 pub use answers::answers;
+pub use beside::write_beside;
 pub use columns::{NamedColumn, read_columns};
 pub use error::ReportError;
+pub use explained::{ExplainedBy, Explanation, Passage, write_explanation};
 pub use facts::{Fact, Notice, RunFacts, read_facts, write_facts};
 pub use figures::{Figure, draw_figures};
 pub use page::{PAGE_FILE, write_page};

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use attribench_core::{AccessLevel, Estimate, Payout, Record, Row, Verdict};
 use attribench_reports::{
-    ReportError, RunFacts, answers, draw_figures, read_facts, read_tables, summary_table,
-    write_facts, write_page, write_tables,
+    ExplainedBy, Explanation, Passage, ReportError, RunFacts, answers, draw_figures, read_facts,
+    read_tables, summary_table, write_explanation, write_facts, write_page, write_tables,
 };
 use polars::prelude::*;
 
@@ -454,4 +454,43 @@ fn damaged_files_are_refused_by_name() {
     copy("rows.csv", "record.json");
     let words = read_tables(folder.path()).expect_err("no JSON").to_string();
     assert!(words.contains("record.json"), "{words}");
+}
+
+#[test]
+fn a_page_of_an_answer_shows_words_as_they_are_and_pays_whole_units() {
+    let passage = Passage { contributor: "zoe".into(), score: 2.0, text: "a < b & \"c\"".into() };
+    let method = ExplainedBy {
+        label: "bm25".into(),
+        access: AccessLevel::BlackBox,
+        has_unit: false,
+        scores: vec![0.5, 2.0],
+        paid: Some(vec![200, 800]),
+        passages: vec![passage],
+    };
+    let explanation = Explanation {
+        experiment: "tiny".into(),
+        prompt: "if <b>".into(),
+        answer: " then".into(),
+        tokens: 5,
+        log_probability: -10.0,
+        pool: 1000,
+        rule: "linear".into(),
+        contributors: vec!["abe".into(), "zoe".into()],
+        methods: vec![method],
+    };
+    let folder = folder();
+    let path = folder.path().join("answer.html");
+    write_explanation(&explanation, &path).unwrap();
+    let page = std::fs::read_to_string(path).unwrap();
+    // The best contributor comes first; -10 nats over 5 tokens are -2 each.
+    for told in [
+        "if &lt;b&gt;<b> then</b>",
+        "a &lt; b &amp; &quot;c&quot;",
+        "order only. zoe 2, abe 0.5",
+        "-10 nats, -2 a token",
+        ">800<",
+        "Units of 1,000",
+    ] {
+        assert!(page.contains(told), "no `{told}` in {page}");
+    }
 }

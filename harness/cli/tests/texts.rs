@@ -151,6 +151,10 @@ fn a_run_begins_where_its_base_ended() {
         assert!((end - start).abs() > 1e-6, "nothing was learned: {start} and {end}");
         assert_eq!(tuned["failures"].as_array().map(Vec::len), Some(0), "{}", tuned["failures"]);
     }
+    let beside = call(&folder, &["beside", "base", "tuned", "--out", "both"]);
+    assert_eq!(beside.code, Some(0), "{}", beside.stderr);
+    let page = fs::read_to_string(folder.path().join("both/report.html")).unwrap();
+    assert!(page.contains("Utility at start") && page.matches("<td>tiny</td>").count() == 2);
     let absent = call(&folder, &["check", "tiny.yaml", "--set", "base={ weights: gone.npz }"]);
     assert_eq!(absent.code, Some(2));
     assert!(absent.stderr.contains("`base.weights`"), "{}", absent.stderr);
@@ -171,6 +175,10 @@ fn an_answer_is_shared_out_among_contributors() {
         let paid: u64 = contributors.iter().filter_map(|one| one["paid"].as_u64()).sum();
         assert_eq!(paid, 1000, "{}", method["method"]);
         assert_eq!(method["passages"].as_array().map(Vec::len), Some(64));
+    }
+    let page = fs::read_to_string(folder.path().join("runs/tiny/answer.html")).unwrap();
+    for told in ["butter <b>", "cook", "metagradient", "order only"] {
+        assert!(page.contains(told), "no `{told}` on the page");
     }
     let words = call(&folder, &ask).stdout;
     assert!(words.starts_with("butter ["), "{words}");
@@ -196,6 +204,10 @@ fn what_does_not_fit_texts_is_refused_with_its_place() {
     ] {
         assert!(ended.stderr.contains(told), "no `{told}` in:\n{}", ended.stderr);
     }
+    let part = EXPERIMENT.replace("  - metagradient\n", "  - metagradient: { known: 0.5 }\n");
+    let ended = call(&place(&part), &["check", "tiny.yaml"]);
+    let told = "`known` is for methods that read no more than final weights";
+    assert!(ended.code == Some(2) && ended.stderr.contains(told), "{}", ended.stderr);
     let unknown = EXPERIMENT.replace("window: 16", "windows: 16");
     let ended = call(&place(&unknown), &["check", "tiny.yaml"]);
     assert!(ended.stderr.contains("windows"), "{}", ended.stderr);

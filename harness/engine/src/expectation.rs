@@ -73,6 +73,7 @@ pub const METRICS: &[(&str, &str)] = &[
     ("tangents", "directional derivatives, examples times directions"),
     ("utility-at-end", "utility after the last step, mean over queries"),
     ("utility-at-start", "utility before the first step, mean over queries"),
+    ("utility-gain", "what the run moved the utility by, mean over queries"),
 ];
 
 #[derive(Clone, Debug, PartialEq)]

@@ -10,6 +10,7 @@ pub mod files;
 pub mod games;
 pub mod given;
 pub mod imported;
+pub mod known_part;
 pub mod logged;
 pub mod measure;
 pub mod metrics;

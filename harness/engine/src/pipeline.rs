@@ -4,7 +4,7 @@ use std::{sync::atomic::Ordering, time::Instant};
 
 use attribench_core::{
     AccessLevel, ErasedMethod, Examples, Failure, FitReal, GameError, Queries, Real, Record,
-    RunError, Scale, Timing, Trial, stream,
+    RunError, Scale, ScoresError, Timing, Trial, stream,
 };
 use ndarray::{Array2, ArrayView2, s};
 use rand::Rng;
@@ -17,6 +17,7 @@ use crate::{
         truths::TruthFile,
     },
     games::{GameFindings, player_rows, reference_worths, work_out},
+    known_part::KnownPart,
     logged::LoggedRun,
     measure::{MeasureError, Measurement, NoiseFloor, measure},
     plan::{Plan, PlannedMethod, Registries},
@@ -386,7 +387,7 @@ fn attribute<'a, T: FitReal>(
     Ok(found)
 }
 
-/// Scores of a method that sees of the run what its log keeps.
+/// Scores of a method that sees of the run what its log keeps, or its end beside known examples.
 fn score_from_log<T: FitReal>(
     planned: &PlannedMethod,
     setting: &dyn ErasedMethod,
@@ -396,6 +397,16 @@ fn score_from_log<T: FitReal>(
     run_key: &Key,
     store: &Store,
 ) -> Result<Scored, ScoringError> {
+    if let Some(share) = planned.known {
+        let (part, key) = (KnownPart::new(run, share, seed), Key::of("known", &share, &[run_key]));
+        let scored = score(&planned.label, setting, part.run(), queries, seed, &key, store)?;
+        let scores = part.spread(&scored.scores, run, queries);
+        let failed = |error: ScoresError| ScoringError::Method {
+            label: planned.label.clone(),
+            source: error.into(),
+        };
+        return Ok(Scored { scores: scores.map_err(failed)?, ..scored });
+    }
     if planned.log.is_whole() {
         return score(&planned.label, setting, run, queries, seed, run_key, store);
     }

@@ -17,6 +17,7 @@ use crate::{
     expectation::Condition,
     files::parameters,
     games::{self, PlannedGame},
+    known_part::KnownShare,
     spec::{Base, Named, Precision, Spec},
     store::Key,
     trace::Keeping,
@@ -48,6 +49,8 @@ pub struct PlannedMethod {
     pub settings: Vec<Arc<dyn ErasedMethod>>,
     /// What is logged of the run for the method, the `logged` among its parameters; all by default.
     pub log: Instrumentation,
+    /// Share of the examples that the method is shown, the `known` among its parameters.
+    pub known: Option<KnownShare>,
 }
 
 impl PlannedMethod {
@@ -205,6 +208,13 @@ fn plan_methods(
                 continue;
             }
         };
+        let known = match take_known(&mut parameters, entry) {
+            Ok(known) => known,
+            Err(reason) => {
+                found.push(Diagnostic::at(asked, format!("method `{name}`: {reason}")));
+                continue;
+            }
+        };
         let settings = match grid(parameters) {
             Ok(settings) => settings,
             Err(reason) => {
@@ -214,15 +224,15 @@ fn plan_methods(
         };
         if settings.len() > 1 {
             check_tuning(spec, asked, found);
-            if !log.is_whole() {
+            if !log.is_whole() || known.is_some() {
                 let message = format!("method `{name}` is tuned over a part of the run");
-                let hint = "leave out `tune` or `logged`";
+                let hint = "leave out `tune`, or `logged` and `known`";
                 found.push(Diagnostic::at(asked, message).hint(hint));
             }
         }
         let built = settings.into_iter().map(|setting| (entry.build)(setting).map(Arc::from));
         match built.collect() {
-            Ok(settings) => planned.push(PlannedMethod { label, settings, log }),
+            Ok(settings) => planned.push(PlannedMethod { label, settings, log, known }),
             Err(error) => {
                 let error: ParameterError = error;
                 found.push(Diagnostic::at(asked, format!("method `{name}`: {error}")));
@@ -273,6 +283,25 @@ fn take_log(
         ));
     }
     serde_json::from_value(log).map_err(|error| format!("`logged`: {error}"))
+}
+
+/// Takes `known` out of a method's parameters.
+fn take_known(
+    parameters: &mut serde_json::Value,
+    entry: &MethodEntry,
+) -> Result<Option<KnownShare>, String> {
+    let Some(known) = parameters.as_object_mut().and_then(|map| map.remove("known")) else {
+        return Ok(None);
+    };
+    if entry.level > AccessLevel::FinalModel || entry.retrains {
+        let level = entry.level;
+        return Err(format!(
+            "`known` is for methods that read no more than final weights, and this one reads \
+             {level}{}\nhint: leave it out",
+            if entry.retrains { " and trains again" } else { "" }
+        ));
+    }
+    serde_json::from_value(known).map(Some).map_err(|error| format!("`known`: {error}"))
 }
 
 /// Logs that name what the run does not have.

@@ -6,11 +6,12 @@ use attribench_core::{
 };
 use attribench_engine::{
     given::Given,
+    known_part::{KnownPart, KnownShare},
     logged::{LogSize, LoggedRun},
     trace::{TrainedRun, train_states},
     training::{Schedule, Trainer, Training},
 };
-use attribench_methods::{InRunShapley, PathLedger};
+use attribench_methods::{GradDot, InRunShapley, PathLedger};
 use attribench_models::{Activation, Network};
 use ndarray::{Array2, Axis};
 use rand::RngExt;
@@ -184,5 +185,35 @@ fn the_size_of_a_log_by_hand() {
         let log =
             Instrumentation { layers: Some(vec!["layer1".into()]), ..Instrumentation::default() };
         assert_eq!(size(&log).bytes, 80 * (4 + 8 * 8) + 13 * 53 * 8);
+    });
+}
+
+#[test]
+fn examples_that_are_not_known_are_credited_with_nothing() {
+    with_run(0.9, |run, queries| {
+        let score = |run: &dyn Run<f64>| {
+            let meter = Meter::default();
+            let mut scorer = f64::fit(&GradDot::default(), run, &meter, SEED).unwrap();
+            scorer.score(queries).unwrap()
+        };
+        let part = KnownPart::new(run, KnownShare::try_from(0.4).unwrap(), SEED);
+        // Two fifths of 20 examples.
+        assert_eq!(part.run().train().len(), 8);
+        let found = part.spread(&score(part.run()), run, queries).unwrap();
+        let whole = score(run);
+        assert_eq!(found.train_ids(), whole.train_ids());
+        let known = part.run().train().ids();
+        for (row, id) in whole.train_ids().iter().enumerate() {
+            for query in 0..QUERIES {
+                // A product of gradients does not ask what else is in the data.
+                let expected = if known.contains(id) { whole.values()[(row, query)] } else { 0.0 };
+                let error = (found.values()[(row, query)] - expected).abs();
+                assert!(error < 1e-12, "row {row}: off by {error:e}");
+            }
+        }
+        for share in [0.0, 1.0, f64::NAN] {
+            let refused = KnownShare::try_from(share).unwrap_err();
+            assert!(refused.contains("hint: use more than 0"), "{refused}");
+        }
     });
 }

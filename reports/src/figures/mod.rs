@@ -15,6 +15,7 @@ mod palette;
 mod payouts;
 mod retrofit_gap;
 mod sampling;
+pub(crate) mod scenarios;
 
 use std::path::Path;
 

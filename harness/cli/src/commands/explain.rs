@@ -18,6 +18,7 @@ use attribench_engine::{
     training::Trainer,
     treasury::Treasury as _,
 };
+use attribench_reports::{ExplainedBy, Explanation, Passage};
 use clap::Args;
 use ndarray::{Array2, Axis};
 use serde_json::{Value, json};
@@ -35,6 +36,7 @@ Examples:
 
 The model of the run goes on with the prompt. Methods of the experiment then say to which
 contributors and passages the answer is owed, and the experiment's payout rule shares out the pool.
+The same stands on a page, answer.html in the folder of the run.
 Methods that read more than final weights have the run trained again, to the same bits.")]
 pub struct ExplainArguments {
     /// Folder of a finished run on texts.
@@ -62,6 +64,9 @@ pub struct ExplainArguments {
     /// Passages that are shown for each method.
     #[arg(long, value_name = "N", default_value_t = 3)]
     passages: usize,
+    /// Page of the answer; `answer.html` in the folder of the run where absent.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
     /// Write JSON to standard output instead of words.
     #[arg(long)]
     json: bool,
@@ -91,6 +96,9 @@ pub fn explain(arguments: &ExplainArguments) -> Result<Ending> {
         false => explained.words(arguments, &plan),
     };
     print(&output)?;
+    let page = arguments.out.clone().unwrap_or_else(|| arguments.run.join("answer.html"));
+    attribench_reports::write_explanation(&explained.page(arguments, &plan), &page)?;
+    eprintln!("page: {}", page.display());
     Ok(Ending::Done)
 }
 
@@ -114,7 +122,7 @@ fn check<'p>(arguments: &ExplainArguments, plan: &'p Plan) -> Result<Vec<&'p Pla
         bail!("unknown method `{unknown}` (known: {})", known.join(", "));
     }
     let is_asked = |method: &&PlannedMethod| match arguments.methods.is_empty() {
-        true => !method.method().retrains(),
+        true => !method.method().retrains() && method.known.is_none(),
         false => arguments.methods.contains(&method.label),
     };
     let methods: Vec<&PlannedMethod> = plan.methods.iter().filter(is_asked).collect();
@@ -208,9 +216,8 @@ fn scored<T: FitReal>(
     let scores = scorer.score(queries).with_context(failed)?;
     let count = plan.train.contributors().len();
     let contributors = scores.by_contributor(plan.train.owners(), count).sum_axis(Axis(1));
-    let rule = plan.spec.money.as_ref().map_or("net-then-clip", |money| &money.value.rule);
     let column: Array2<f64> = contributors.clone().insert_axis(Axis(1));
-    let paid = LedgerTreasury.settle(rule, column.view(), pool, plan.spec.seed).ok();
+    let paid = LedgerTreasury.settle(rule(plan), column.view(), pool, plan.spec.seed).ok();
     Ok(Found {
         label: planned.label.clone(),
         level: method.level(),
@@ -240,8 +247,8 @@ impl Explained {
             self.log_probability,
             self.log_probability / arguments.tokens as f64
         );
-        let rule = plan.spec.money.as_ref().map_or("net-then-clip", |money| &money.value.rule);
-        text += &format!("what each contributor is paid of {} by `{rule}`\n", arguments.pool);
+        let (pool, rule) = (arguments.pool, rule(plan));
+        text += &format!("what each contributor is paid of {pool} by `{rule}`\n");
         let names = plan.train.contributors();
         let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
         for found in &self.methods {
@@ -265,6 +272,38 @@ impl Explained {
             }
         }
         text
+    }
+
+    fn page(&self, arguments: &ExplainArguments, plan: &Plan) -> Explanation {
+        let names = plan.train.contributors();
+        let passage = |found: &Found, row: usize| Passage {
+            contributor: names[plan.train.owners()[row] as usize].clone(),
+            score: found.scores[row],
+            text: one_line(&passage(&plan.train, row)),
+        };
+        let of_method = |found: &Found| ExplainedBy {
+            label: found.label.clone(),
+            access: found.level,
+            has_unit: found.scale != Scale::Arbitrary,
+            scores: found.contributors.clone(),
+            paid: found.paid.clone(),
+            passages: found
+                .top(arguments.passages)
+                .into_iter()
+                .map(|row| passage(found, row))
+                .collect(),
+        };
+        Explanation {
+            experiment: plan.spec.name.value.clone(),
+            prompt: arguments.prompt.clone(),
+            answer: self.answer.clone(),
+            tokens: arguments.tokens,
+            log_probability: self.log_probability,
+            pool: arguments.pool,
+            rule: rule(plan).to_owned(),
+            contributors: names.to_vec(),
+            methods: self.methods.iter().map(of_method).collect(),
+        }
     }
 
     fn json(&self, plan: &Plan) -> Value {
@@ -296,6 +335,11 @@ impl Explained {
             "methods": self.methods.iter().map(of_method).collect::<Vec<_>>(),
         })
     }
+}
+
+/// The payout rule of the experiment.
+fn rule(plan: &Plan) -> &str {
+    plan.spec.money.as_ref().map_or("net-then-clip", |money| &money.value.rule)
 }
 
 /// What an example asks for, as text.

@@ -1,5 +1,6 @@
 //! One file a subcommand, and what they share.
 
+pub mod beside;
 pub mod check;
 pub mod evaluate;
 pub mod explain;

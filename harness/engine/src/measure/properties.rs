@@ -28,6 +28,10 @@ impl Maker<'_> {
             let mean = self.mean_over_queries(&self.measurement.utilities[at])?;
             self.push(None, "run", place("none", metric, "run", "nats"), mean);
         }
+        let [start, end] = &self.measurement.utilities;
+        let gain: Vec<f64> = end.iter().zip(start).map(|(end, start)| end - start).collect();
+        let mean = self.mean_over_queries(&gain)?;
+        self.push(None, "run", place("none", "utility-gain", "run", "nats"), mean);
         let floor = self.measurement.floor.of_effects(self.queries());
         let floor = self.mean_over_queries(&floor.to_vec())?;
         self.push(None, "run", place("none", "noise-floor", "run", "nats"), floor);
