@@ -1,6 +1,6 @@
 //! The end of a run beside a part of the data that it was trained on.
 
-use attribench_core::{Queries, Real, Run, Scores, ScoresError, stream};
+use attribench_core::{Queries, Real, Run, Scale, Scores, ScoresError, stream};
 use ndarray::{Array2, Axis};
 use rand::seq::index;
 use serde::{Deserialize, Serialize};
@@ -52,7 +52,10 @@ impl<'a, T: Real> KnownPart<'a, T> {
         &self.run
     }
 
-    /// Scores of all examples of `whole`: those of the known ones, and 0 for the others.
+    /// Scores of all examples of `whole`: those of the known ones, and 0 for the others. Methods
+    /// take what they see for all that there is, so that a derivative by the weight of an example,
+    /// which has a factor of one by the number of examples, is `n / m` times too large for `m`
+    /// known ones; this is put right.
     ///
     /// # Errors
     /// When the scores are not those of the known examples.
@@ -62,9 +65,14 @@ impl<'a, T: Real> KnownPart<'a, T> {
         whole: &dyn Run<T>,
         queries: &Queries<T>,
     ) -> Result<Scores, ScoresError> {
-        let mut values = Array2::zeros((whole.train().len(), queries.examples.len()));
+        let n = whole.train().len();
+        let factor = match scores.scale() {
+            Scale::Arbitrary => 1.0,
+            Scale::Unit | Scale::Derivative => self.rows.len() as f64 / n as f64,
+        };
+        let mut values = Array2::zeros((n, queries.examples.len()));
         for (&row, known) in self.rows.iter().zip(scores.values().axis_iter(Axis(0))) {
-            values.row_mut(row).assign(&known);
+            values.row_mut(row).assign(&(&known * factor));
         }
         let (train, asked) = (whole.train().ids().to_vec(), queries.ids().to_vec());
         Scores::new(train, asked, values, scores.scale())
