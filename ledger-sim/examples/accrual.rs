@@ -2,6 +2,8 @@
 //!
 //! Prints one JSON object, beside which `bench-peers/economy_jobs.py` puts other simulators.
 
+#![allow(clippy::disallowed_types, reason = "the clock is what this program reports")]
+
 use std::time::Instant;
 
 use ledger_sim::engines::FlatPool;
