@@ -28,34 +28,36 @@ pub fn read_array(path: &Path) -> Result<ArrayD<f64>, SourceError> {
     })
 }
 
-/// Tries one type after the other until one is that of the stored array.
-macro_rules! read_npy_as {
-    ($bytes:expr, $($kind:ty),+) => {{
-        $(match ArrayD::<$kind>::read_npy($bytes) {
-            Err(ReadNpyError::WrongDescriptor(_)) => {}
-            found => return found.map(|array| array.mapv(|value| value as f64)),
+/// Reads an array as one type after the other, named `$kind` in `$read`, until one is that of the
+/// stored array.
+macro_rules! first_type_that_fits {
+    ($kind:ident => $read:expr, $other_type:pat, $($type:ty),+) => {{
+        $({
+            type $kind = $type;
+            match $read {
+                Err($other_type) => {}
+                found => return found.map(|array| array.mapv(|value| value as f64)),
+            }
         })+
     }};
 }
 
 fn numbers_of_npy(bytes: &[u8]) -> Result<ArrayD<f64>, ReadNpyError> {
-    read_npy_as!(bytes, f64, f32, i64, i32, i16, i8, u64, u32, u16);
+    first_type_that_fits!(
+        Kind => ArrayD::<Kind>::read_npy(bytes),
+        ReadNpyError::WrongDescriptor(_),
+        f64, f32, i64, i32, i16, i8, u64, u32, u16
+    );
     ArrayD::<u8>::read_npy(bytes).map(|array| array.mapv(f64::from))
-}
-
-/// Tries one type after the other until one is that of the stored array.
-macro_rules! read_as {
-    ($reader:expr, $name:expr, $($kind:ty),+) => {{
-        $(match $reader.by_name::<OwnedRepr<$kind>, ndarray::IxDyn>($name) {
-            Err(ReadNpzError::Npy(ReadNpyError::WrongDescriptor(_))) => {}
-            found => return found.map(|array| array.mapv(|value| value as f64)),
-        })+
-    }};
 }
 
 /// An array of any numeric type, as `f64`.
 fn numbers(reader: &mut NpzReader<File>, name: &str) -> Result<ArrayD<f64>, ReadNpzError> {
-    read_as!(reader, name, f64, f32, i64, i32, i16, i8, u64, u32, u16, u8);
+    first_type_that_fits!(
+        Kind => reader.by_name::<OwnedRepr<Kind>, ndarray::IxDyn>(name),
+        ReadNpzError::Npy(ReadNpyError::WrongDescriptor(_)),
+        f64, f32, i64, i32, i16, i8, u64, u32, u16, u8
+    );
     let array = reader.by_name::<OwnedRepr<bool>, ndarray::IxDyn>(name)?;
     Ok(array.mapv(|value| if value { 1.0 } else { 0.0 }))
 }

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
+    process::{Command, Stdio},
     thread::sleep,
     time::Duration,
 };
@@ -13,6 +13,9 @@ use attribench_core::stream;
 use rand::RngExt;
 use serde_json::Value;
 use tempfile::TempDir;
+
+mod common;
+use common::{Ended, call};
 
 /// A small experiment: 8 subsets, 4 contributors and everything make 13 trainings.
 const TINY: &str = "\
@@ -60,24 +63,6 @@ const RESULTS: [&str; 6] = [
 /// A folder of its own with an experiment in it, in which the program is started.
 struct Place {
     folder: TempDir,
-}
-
-/// How the program ended.
-struct Ended {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
-}
-
-impl From<Output> for Ended {
-    fn from(output: Output) -> Self {
-        let text = |bytes| String::from_utf8(bytes).expect("the program writes UTF-8");
-        Self {
-            code: output.status.code(),
-            stdout: text(output.stdout),
-            stderr: text(output.stderr),
-        }
-    }
 }
 
 impl Ended {
@@ -133,7 +118,7 @@ impl Place {
     }
 
     fn call(&self, arguments: &[&str]) -> Ended {
-        self.command(arguments).output().expect("the program can be started").into()
+        call(self.folder.path(), arguments.iter().copied())
     }
 
     /// `attribench run` with the folders `out` and `store`.

@@ -3,13 +3,15 @@
 use std::{
     fs::File,
     path::{Path, PathBuf},
-    process::Command,
 };
 
 use ndarray::{Array2, ArrayD, array};
 use ndarray_npy::{NpzReader, NpzWriter};
 use serde_json::Value;
 use tempfile::TempDir;
+
+mod common;
+use common::{Ended, call};
 
 const MODEL: &str = "\
 model: softmax-regression
@@ -19,12 +21,6 @@ precision: f64
 ";
 
 struct Place(TempDir);
-
-struct Ended {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
-}
 
 fn write(path: &Path, arrays: &[(&str, ArrayD<f64>)]) {
     let mut writer = NpzWriter::new(File::create(path).expect("a file can be made"));
@@ -57,17 +53,7 @@ impl Place {
     }
 
     fn call(&self, arguments: &str) -> Ended {
-        let output = Command::new(env!("CARGO_BIN_EXE_attribench"))
-            .args(arguments.split(' '))
-            .current_dir(self.0.path())
-            .output()
-            .expect("the program can be started");
-        let text = |bytes| String::from_utf8(bytes).expect("the program writes UTF-8");
-        Ended {
-            code: output.status.code(),
-            stdout: text(output.stdout),
-            stderr: text(output.stderr),
-        }
+        call(self.0.path(), arguments.split(' '))
     }
 
     fn score(&self, further: &str) -> Ended {

@@ -1,11 +1,14 @@
 //! A run that somebody else made: two runs of PyTorch are replayed from their files and audited.
 
-use std::{fs::File, path::Path, process::Command};
+use std::{fs::File, path::Path};
 
 use ndarray::{Array2, Array3};
 use ndarray_npy::{NpzReader, read_npy, write_npy};
 use serde_json::Value;
 use tempfile::TempDir;
+
+mod common;
+use common::{Ended, call};
 
 /// What `oracles/torch_run.py` wrote.
 const MADE_ELSEWHERE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/oracles/torch-run");
@@ -52,12 +55,6 @@ expect:
 
 struct Place(TempDir);
 
-struct Ended {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
-}
-
 impl Place {
     /// The files of one run, and the experiment that audits it.
     fn new(name: &str, optimiser: &str) -> Self {
@@ -83,17 +80,7 @@ impl Place {
     }
 
     fn call(&self, arguments: &str) -> Ended {
-        let output = Command::new(env!("CARGO_BIN_EXE_attribench"))
-            .args(arguments.split(' '))
-            .current_dir(self.0.path())
-            .output()
-            .expect("the program can be started");
-        let text = |bytes| String::from_utf8(bytes).expect("the program writes UTF-8");
-        Ended {
-            code: output.status.code(),
-            stdout: text(output.stdout),
-            stderr: text(output.stderr),
-        }
+        call(self.0.path(), arguments.split(' '))
     }
 
     fn archive(&self, name: &str) -> NpzReader<File> {
@@ -146,6 +133,13 @@ fn is_audited(name: &str, optimiser: &str) {
     assert_eq!(declared["method"], "path-ledger");
     assert_eq!(declared["sign"], "positive-helps");
     assert_eq!(declared["access"], "full-trace");
+
+    // What the run is compared with is no part of it.
+    let text = audit(name, optimiser).replace(&format!(", final: {name}-final.safetensors"), "");
+    place.write_audit(text.split("expect:").next().expect("text stands before it"));
+    let ended = place.call("run audit.yaml --out again");
+    assert!(ended.stdout.contains("0 models trained in this run"), "{}", ended.stdout);
+
     let evaluated = place.call("evaluate --scores out/scores/metagradient.npz --truth out --json");
     assert_eq!(evaluated.code, Some(0), "{}", evaluated.stderr);
 }
@@ -188,6 +182,10 @@ fn files_that_do_not_fit_are_refused() {
     place.refuse(&["14 steps", "15", "hint"]);
     place.write_order(&order.slice(ndarray::s![.., ..7]).to_owned());
     place.refuse(&["batches of 7", "`batch-size` is 8"]);
+    let mut holed = order.mapv(|id| id as f64);
+    holed[(1, 3)] = f64::NAN;
+    write_npy(place.0.path().join("order.npy"), &holed).expect("an array can be written");
+    place.refuse(&["step 1 takes example NaN"]);
     place.write_order(&order);
 
     place.write_audit(&text.replace("sgd-final.safetensors", "gone.safetensors"));

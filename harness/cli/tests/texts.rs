@@ -1,9 +1,12 @@
 //! Texts from the command line: datanets of one's own, planted copies, contributors who leave.
 
-use std::{fs, process::Command};
+use std::fs;
 
 use serde_json::Value;
 use tempfile::TempDir;
+
+mod common;
+use common::call;
 
 /// Four people who write about other things, each in words of their own.
 const WORDS: [(&str, [&str; 4]); 4] = [
@@ -62,12 +65,6 @@ draws: 100
 expect: []
 ";
 
-struct Ended {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
-}
-
 fn place(experiment: &str) -> TempDir {
     let folder = tempfile::tempdir().expect("a folder can be made");
     fs::write(folder.path().join("texts.jsonl"), lines()).unwrap();
@@ -75,15 +72,8 @@ fn place(experiment: &str) -> TempDir {
     folder
 }
 
-fn call(folder: &TempDir, arguments: &[&str]) -> Ended {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_attribench"));
-    let output = command.args(arguments).current_dir(folder.path()).output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).expect("the program writes UTF-8");
-    Ended { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
-}
-
 fn record(folder: &TempDir, further: &[&str]) -> Value {
-    let ended = call(folder, &[&["run", "tiny.yaml", "--json"], further].concat());
+    let ended = call(folder.path(), [&["run", "tiny.yaml", "--json"], further].concat());
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     serde_json::from_str(&ended.stdout).expect("standard output is JSON")
 }
@@ -151,11 +141,11 @@ fn a_run_begins_where_its_base_ended() {
         assert!((end - start).abs() > 1e-6, "nothing was learned: {start} and {end}");
         assert_eq!(tuned["failures"].as_array().map(Vec::len), Some(0), "{}", tuned["failures"]);
     }
-    let beside = call(&folder, &["beside", "base", "tuned", "--out", "both"]);
+    let beside = call(folder.path(), ["beside", "base", "tuned", "--out", "both"]);
     assert_eq!(beside.code, Some(0), "{}", beside.stderr);
     let page = fs::read_to_string(folder.path().join("both/report.html")).unwrap();
     assert!(page.contains("Utility at start") && page.matches("<td>tiny</td>").count() == 2);
-    let absent = call(&folder, &["check", "tiny.yaml", "--set", "base={ weights: gone.npz }"]);
+    let absent = call(folder.path(), ["check", "tiny.yaml", "--set", "base={ weights: gone.npz }"]);
     assert_eq!(absent.code, Some(2));
     assert!(absent.stderr.contains("`base.weights`"), "{}", absent.stderr);
 }
@@ -165,7 +155,7 @@ fn an_answer_is_shared_out_among_contributors() {
     let folder = place(EXPERIMENT);
     record(&folder, &[]);
     let ask = ["explain", "--run", "runs/tiny", "--prompt", "butter ", "--tokens", "20"];
-    let ended = call(&folder, &[&ask[..], &["--json"]].concat());
+    let ended = call(folder.path(), [&ask[..], &["--json"]].concat());
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     let found: Value = serde_json::from_str(&ended.stdout).expect("standard output is JSON");
     let methods = found["methods"].as_array().expect("methods");
@@ -180,12 +170,12 @@ fn an_answer_is_shared_out_among_contributors() {
     for told in ["butter <b>", "cook", "metagradient", "order only"] {
         assert!(page.contains(told), "no `{told}` on the page");
     }
-    let words = call(&folder, &ask).stdout;
+    let words = call(folder.path(), ask).stdout;
     assert!(words.starts_with("butter ["), "{words}");
     assert!(words.contains("metagradient (full trace)") && words.contains("order only"), "{words}");
     // The same answer again, to the letter.
-    assert_eq!(words, call(&folder, &ask).stdout);
-    let unknown = call(&folder, &[&ask[..], &["--method", "bm26"]].concat());
+    assert_eq!(words, call(folder.path(), ask).stdout);
+    let unknown = call(folder.path(), [&ask[..], &["--method", "bm26"]].concat());
     assert_eq!(unknown.code, Some(2));
     assert!(unknown.stderr.contains("unknown method `bm26` (known: bm25"), "{}", unknown.stderr);
 }
@@ -195,7 +185,7 @@ fn what_does_not_fit_texts_is_refused_with_its_place() {
     let wrong = EXPERIMENT
         .replace("gpt: { layers: 1, width: 8, heads: 2 }", "mlp: { hidden: [4] }")
         .replace("  - grad-dot\n", "  - knn-shapley\n");
-    let ended = call(&place(&wrong), &["check", "tiny.yaml"]);
+    let ended = call(place(&wrong).path(), ["check", "tiny.yaml"]);
     assert_eq!(ended.code, Some(2));
     for told in [
         "tiny.yaml:10:8: model `mlp` reads numbers, and the data are texts",
@@ -205,17 +195,17 @@ fn what_does_not_fit_texts_is_refused_with_its_place() {
         assert!(ended.stderr.contains(told), "no `{told}` in:\n{}", ended.stderr);
     }
     let part = EXPERIMENT.replace("  - metagradient\n", "  - metagradient: { known: 0.5 }\n");
-    let ended = call(&place(&part), &["check", "tiny.yaml"]);
+    let ended = call(place(&part).path(), ["check", "tiny.yaml"]);
     let told = "`known` is for methods that read no more than final weights";
     assert!(ended.code == Some(2) && ended.stderr.contains(told), "{}", ended.stderr);
     let unknown = EXPERIMENT.replace("window: 16", "windows: 16");
-    let ended = call(&place(&unknown), &["check", "tiny.yaml"]);
+    let ended = call(place(&unknown).path(), ["check", "tiny.yaml"]);
     assert!(ended.stderr.contains("windows"), "{}", ended.stderr);
     let numbers = EXPERIMENT.replace(
         "source: { texts: { path: texts.jsonl, window: 16, shortest: 16 } }",
         "source: { embedded: vowel }",
     );
-    let ended = call(&place(&numbers), &["check", "tiny.yaml"]);
+    let ended = call(place(&numbers).path(), ["check", "tiny.yaml"]);
     for told in ["method `bm25` reads texts, and the data are numbers", "model `gpt` reads tokens"]
     {
         assert!(ended.stderr.contains(told), "no `{told}` in:\n{}", ended.stderr);

@@ -14,16 +14,19 @@ use serde::{Deserialize, Serialize};
 use crate::{files::parameters, store::Key, training::Training};
 
 /// Files of a run; what is absent is drawn from the seed. Where it began is the `base`.
+///
+/// Results are kept under [`Given::key`], the content of what decides the run; where files lie and
+/// what the run is compared with is no part of it, and is not serialised.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Given {
     /// Parameters that the run reached, `.safetensors` or `.npz` in PyTorch's names and layouts, to
     /// tell how far the replay ends from them.
-    #[serde(default, rename = "final")]
+    #[serde(default, rename = "final", skip_serializing)]
     pub last: Option<PathBuf>,
     /// Ids of the examples of each batch, `.npy`, integers `(steps, B)`. Negative numbers fill up a
     /// shorter batch, whose divisor is still `B`.
-    #[serde(default)]
+    #[serde(default, skip_serializing)]
     pub order: Option<PathBuf>,
     #[serde(skip)]
     loaded: Loaded,
@@ -74,25 +77,15 @@ impl Training {
         ids: &[ExampleId],
     ) -> Result<(), String> {
         let given = &self.given;
-        let theta = |path: &PathBuf| parameters_of(path, layout, names);
+        let last = given.last.as_ref().map(|path| parameters::load(path, layout, names));
+        let last = last.transpose().map_err(|error| error.to_string())?;
         let loaded = Loaded {
-            last: given.last.as_ref().map(theta).transpose()?,
+            last: last.map(|(theta, _)| theta.into()),
             batches: given.order.as_ref().map(|path| batches(path, self, ids)).transpose()?,
         };
         self.given.loaded = loaded;
         Ok(())
     }
-}
-
-fn parameters_of(
-    path: &Path,
-    layout: &Layout,
-    names: &BTreeMap<String, String>,
-) -> Result<Arc<[f64]>, String> {
-    let tensors = parameters::read(path).map_err(|error| error.to_string())?;
-    let (theta, _) = parameters::import::<f64>(layout, &tensors, names)
-        .map_err(|reason| format!("{}: {reason}", path.display()))?;
-    Ok(theta.into())
 }
 
 fn batches(
@@ -126,7 +119,8 @@ fn batches(
     };
     let mut batches = Vec::with_capacity(steps);
     for (step, ids) in order.outer_iter().enumerate() {
-        let taken = ids.iter().filter(|&&id| id >= 0.0);
+        // What is not a number is no example, and nothing that fills up either.
+        let taken = ids.iter().filter(|&&id| id >= 0.0 || id.is_nan());
         let batch: Vec<usize> = taken.map(|&id| row_of(step, id)).collect::<Result<_, _>>()?;
         if batch.is_empty() {
             return Err(format!("{file}: step {step} takes no example"));

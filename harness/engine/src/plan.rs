@@ -439,10 +439,9 @@ fn base_parameters(base: &Base, model: &dyn AnyModel) -> Result<Vec<f64>, Parame
         let hint = "a run leaves its parameters as `model.safetensors` in its folder";
         ParameterError::Range(format!("`base.weights`: {reason}\nhint: {hint}"))
     };
-    let tensors = parameters::read(&base.weights).map_err(|error| refused(error.to_string()))?;
     let layout = <dyn AnyModel as Model<f64>>::layout(model);
-    let found = parameters::import::<f64>(layout, &tensors, &base.parameters);
-    found.map(|(theta, _)| theta).map_err(refused)
+    let found = parameters::load(&base.weights, layout, &base.parameters);
+    found.map(|(theta, _)| theta).map_err(|error| refused(error.to_string()))
 }
 
 /// What a model takes the features of a data set for.

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use attribench_core::{
     AccessLevel, ErasedMethod, Examples, FitReal, Meter, Queries, Run, Scale, Utility,
 };
@@ -160,9 +160,8 @@ fn explained<T: FitReal>(
 ) -> Result<Explained> {
     let model = T::model(plan.model.as_ref());
     let train = Examples::<T>::from_dataset(&plan.train);
-    let tensors = parameters::read(&arguments.run.join("model.safetensors"))?;
-    let (theta, _) = parameters::import::<T>(model.layout(), &tensors, &BTreeMap::new())
-        .map_err(|reason| anyhow!("{reason}"))?;
+    let weights = arguments.run.join("model.safetensors");
+    let (theta, _) = parameters::load::<T>(&weights, model.layout(), &BTreeMap::new())?;
     let positions = plan.train.features().ncols();
     let ExplainArguments { tokens, temperature, seed, .. } = *arguments;
     let sampling = Sampling { tokens, temperature, seed };

@@ -132,10 +132,8 @@ impl Task {
 
     fn run<T: FitReal>(&self, arguments: &ScoreArguments) -> Result<()> {
         let model = T::model(self.model.as_ref());
-        let tensors = parameters::read(&arguments.weights)?;
         let (theta, names) =
-            parameters::import::<T>(model.layout(), &tensors, &self.file.parameters)
-                .map_err(|reason| anyhow!("{}: {reason}", arguments.weights.display()))?;
+            parameters::load::<T>(&arguments.weights, model.layout(), &self.file.parameters)?;
         let train = Examples::<T>::from_dataset(&self.train);
         let queries =
             Queries { examples: Examples::from_dataset(&self.queries), utility: self.file.utility };

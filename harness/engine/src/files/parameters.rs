@@ -61,11 +61,23 @@ pub fn export<T: Real>(layout: &Layout, theta: &[T]) -> Vec<Tensor> {
     slots(layout).into_iter().map(tensor).collect()
 }
 
-/// Reads `.safetensors` or `.npz`.
+/// The flat vector of a model from a file, and for each of its tensors the name there.
+///
+/// `names` maps names here to names in the file.
 ///
 /// # Errors
-/// When the file is of another kind, damaged, or holds other numbers than floats.
-pub fn read(path: &Path) -> Result<Vec<Tensor>, FileError> {
+/// When the file is neither `.safetensors` nor `.npz`, is damaged, holds other numbers than floats,
+/// or does not fit the model.
+pub fn load<T: Real>(
+    path: &Path,
+    layout: &Layout,
+    names: &BTreeMap<String, String>,
+) -> Result<(Vec<T>, BTreeMap<String, String>), FileError> {
+    let file = path.display().to_string();
+    import(layout, &read(path)?, names).map_err(|reason| FileError::Content { file, reason })
+}
+
+fn read(path: &Path) -> Result<Vec<Tensor>, FileError> {
     let file = path.display().to_string();
     match path.extension().and_then(|extension| extension.to_str()) {
         Some("npz") => {
@@ -95,14 +107,9 @@ pub fn read(path: &Path) -> Result<Vec<Tensor>, FileError> {
     }
 }
 
-/// The flat vector of a model, and for each of its tensors the name in the file.
-///
-/// `names` maps names here to names in the file.
-///
-/// # Errors
-/// When a tensor is missing, left over, of another size or not finite; the message lists both
-/// sides.
-pub fn import<T: Real>(
+/// As [`load`], from tensors. A tensor that is missing, left over, of another size or not finite is
+/// refused with both sides.
+fn import<T: Real>(
     layout: &Layout,
     tensors: &[Tensor],
     names: &BTreeMap<String, String>,
