@@ -391,7 +391,11 @@ const WRONG: &[Wrong] = &[
         replace: "model: softmax-regression",
         by: "model: softmax-regresion",
         at: Some("softmax-regresion"),
-        says: &["unknown model", "known: cnn, gpt, mlp, ", "did you mean `softmax-regression`?"],
+        says: &[
+            "unknown model",
+            "known: cnn, gpt, llama, mlp, ",
+            "did you mean `softmax-regression`?",
+        ],
     },
     Wrong {
         replace: "- path-ledger",

@@ -114,7 +114,7 @@ impl Attention {
 
 /// Sum of products in several running sums.
 #[inline(always)]
-fn dot<T: Real>(left: &[T], right: &[T]) -> T {
+pub(crate) fn dot<T: Real>(left: &[T], right: &[T]) -> T {
     const LANES: usize = 16;
     let mut sums = [T::zero(); LANES];
     let (left, left_rest) = left.as_chunks::<LANES>();

@@ -12,7 +12,7 @@ use crate::{
     local::LocalOp,
     network::{Builder, Op, Start},
     normalise::Normalise,
-    rotary::Rotary,
+    rotary::{Heads, Pairs, Rotary},
 };
 
 /// How the model knows where a token stands.
@@ -61,7 +61,7 @@ pub struct Gpt {
 }
 
 /// Bound of a uniform start whose standard deviation is 0.02, that of GPT-2.
-const START: f64 = 0.034_641_016_151_377_546;
+pub(crate) const START: f64 = 0.034_641_016_151_377_546;
 
 impl Gpt {
     fn check(&self) -> Result<(), ParameterError> {
@@ -99,7 +99,9 @@ impl Gpt {
         // (s, d) x (d, 3 d) -> (s, 3 d)
         builder.dense(dense("attention", d, 3 * d), Start::Within(START));
         if self.positions == PositionKind::Rotary {
-            builder.local(LocalOp::Rotary(Arc::new(Rotary::new(positions, d, heads))));
+            let heads = Heads { all: 3 * heads, turned: 2 * heads, width: d / heads };
+            let rotary = Rotary::new(positions, heads, 10_000.0, Pairs::Halves);
+            builder.local(LocalOp::Rotary(Arc::new(rotary)));
         }
         builder.local(LocalOp::Attention(Attention { positions, width: d, heads }));
         builder.dense(dense("projection", d, d), into_stream);

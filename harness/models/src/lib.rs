@@ -10,16 +10,20 @@ mod cnn;
 mod dense;
 mod dual;
 mod embedding;
+mod gated;
 mod gather;
 mod gpt;
+mod llama;
 mod local;
 mod looped;
 mod loss;
 mod mlp;
 mod network;
 mod normalise;
+mod rms_norm;
 mod rotary;
 mod scale;
+mod shared_heads;
 mod softmax_regression;
 mod stack;
 mod tape;
@@ -30,8 +34,10 @@ use serde::{Serialize, de::DeserializeOwned};
 pub use activation::Activation;
 pub use cnn::{Cnn, Normalisation};
 pub use gpt::{Gpt, Head, PositionKind};
+pub use llama::Llama;
 pub use mlp::Mlp;
 pub use network::Network;
+pub use rotary::Pairs;
 pub use softmax_regression::SoftmaxRegression;
 
 /// Parameters of a kind of model.
@@ -88,6 +94,7 @@ pub static REGISTRY: &[ModelEntry] = &[
         "convolutions with average pooling, group normalisation or none; dense head",
     ),
     entry::<Gpt>("gpt", "transformer that reads tokens and predicts the next one"),
+    entry::<Llama>("llama", "transformer in the form of Llama, from its start or from a file"),
     entry::<Mlp>("mlp", "dense layers of any widths; tanh, GELU or ReLU between them"),
     entry::<SoftmaxRegression>(
         "softmax-regression",

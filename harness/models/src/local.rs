@@ -11,10 +11,13 @@ use crate::{
     attention::Attention,
     average_pool::AveragePool,
     embedding::{Embedding, Positions},
+    gated::Gated,
     gather::Gather,
     normalise::Normalise,
+    rms_norm::RmsNorm,
     rotary::Rotary,
     scale::Scale,
+    shared_heads::SharedHeads,
 };
 
 /// An op on single examples, cheap to copy.
@@ -23,11 +26,14 @@ pub(crate) enum LocalOp {
     Attention(Attention),
     AveragePool(AveragePool),
     Embedding(Embedding),
+    Gated(Gated),
     Gather(Arc<Gather>),
     Normalise(Normalise),
     Positions(Positions),
+    RmsNorm(RmsNorm),
     Rotary(Arc<Rotary>),
     Scale(Scale),
+    SharedHeads(SharedHeads),
 }
 
 impl LocalOp {
@@ -36,11 +42,14 @@ impl LocalOp {
             Self::Attention(op) => op,
             Self::AveragePool(op) => op,
             Self::Embedding(op) => op,
+            Self::Gated(op) => op,
             Self::Gather(op) => &**op,
             Self::Normalise(op) => op,
             Self::Positions(op) => op,
+            Self::RmsNorm(op) => op,
             Self::Rotary(op) => &**op,
             Self::Scale(op) => op,
+            Self::SharedHeads(op) => op,
         }
     }
 }

@@ -49,7 +49,9 @@ pub(crate) enum Start {
     ByInputs,
     /// Weights, or all parameters of a vector, uniform on `(-bound, bound)`; biases 0.
     Within(f64),
-    /// Half of the parameters 1, then 0: scales and shifts.
+    /// All 1.
+    Scales,
+    /// Half of the parameters 1, then 0.
     ScalesAndShifts,
     /// All 0.
     Zero,
@@ -452,6 +454,7 @@ impl<T: Real> Model<T> for Network {
                     theta.extend((0..drawn).map(|_| draw(bound)));
                     theta.resize(block.range.end, T::zero());
                 }
+                Start::Scales => theta.resize(block.range.end, T::one()),
                 Start::ScalesAndShifts => {
                     theta.resize(block.range.start + p / 2, T::one());
                     theta.resize(block.range.end, T::zero());

@@ -6,7 +6,7 @@ use attribench_core::{
     TokenLoss, TokenTargets, UpdateRule, Utility,
 };
 use attribench_models::{
-    Activation, Cnn, Gpt, Head, ModelSpec, Network, Normalisation, PositionKind,
+    Activation, Cnn, Gpt, Head, Llama, ModelSpec, Network, Normalisation, Pairs, PositionKind,
 };
 use ndarray::{Array1, Array2, ArrayView1, s};
 use proptest::prelude::*;
@@ -72,8 +72,8 @@ const VOCABULARY: usize = 4;
 
 /// Texts of different lengths in which tokens occur several times; behind the last target stands
 /// padding.
-fn text_case(gpt: Gpt, loss: TokenLoss, seed: u64, rows: usize) -> Case {
-    let network = gpt.build(POSITIONS, VOCABULARY).unwrap();
+fn text_case(model: impl ModelSpec, loss: TokenLoss, seed: u64, rows: usize) -> Case {
+    let network = model.build(POSITIONS, VOCABULARY).unwrap();
     let draws = numbers(seed, rows * (POSITIONS + 1));
     let token = |index: usize| ((draws[index] + 1.0) / 2.0 * VOCABULARY as f64) as u32;
     let at = |row: usize, position: usize| token(row * (POSITIONS + 1) + position);
@@ -95,6 +95,22 @@ fn small_gpt(positions: PositionKind, head: Head) -> Gpt {
     Gpt { layers: 2, width: 4, heads: 2, positions, head }
 }
 
+/// Two heads that share a key and a value, wider than the stream.
+fn small_llama(pairs: Pairs, head: Head) -> Llama {
+    Llama {
+        layers: 2,
+        width: 4,
+        heads: 2,
+        key_value_heads: Some(1),
+        head_width: Some(4),
+        hidden: 3,
+        base: 100.0,
+        pairs,
+        epsilon: 1e-3,
+        head,
+    }
+}
+
 /// The same texts, with adapters on random frozen parameters.
 fn adapted(case: Case, seed: u64) -> Case {
     let network = case.network.with_adapters(&case.theta, 2, 3.0);
@@ -103,7 +119,7 @@ fn adapted(case: Case, seed: u64) -> Case {
 }
 
 fn cases() -> impl Strategy<Value = Case> {
-    let kinds = prop_oneof![4 => 0usize..10, 1 => 10usize..12, 1 => 12usize..16];
+    let kinds = prop_oneof![4 => 0usize..10, 1 => 10usize..12, 1 => 12usize..19];
     (kinds, 0u64..1000, 1usize..7).prop_map(|(kind, seed, rows)| {
         let activation = if kind % 2 == 0 { Activation::Tanh } else { Activation::Gelu };
         let few = rows.min(3);
@@ -123,9 +139,21 @@ fn cases() -> impl Strategy<Value = Case> {
                 let gpt = small_gpt(PositionKind::Rotary, Head::Untied);
                 text_case(gpt, TokenLoss::Sum, seed, few)
             }
-            _ => {
+            15 => {
                 let gpt = small_gpt(PositionKind::Learned, Head::Tied);
                 adapted(text_case(gpt, TokenLoss::Mean, seed, few), seed)
+            }
+            16 => {
+                let llama = small_llama(Pairs::Halves, Head::Tied);
+                text_case(llama, TokenLoss::Sum, seed, few)
+            }
+            17 => {
+                let llama = small_llama(Pairs::Neighbours, Head::Untied);
+                text_case(llama, TokenLoss::Mean, seed, few)
+            }
+            _ => {
+                let llama = small_llama(Pairs::Halves, Head::Tied);
+                adapted(text_case(llama, TokenLoss::Mean, seed, few), seed)
             }
         }
     })
@@ -434,8 +462,12 @@ fn step_captures(case: Case) {
 /// Whatever stands behind the last target, nothing that the model gives changes by a bit.
 #[test]
 fn padding_has_no_effect() {
-    for positions in [PositionKind::Learned, PositionKind::Rotary] {
-        let case = text_case(small_gpt(positions, Head::Tied), TokenLoss::Mean, 3, 5);
+    let loss = TokenLoss::Mean;
+    for case in [
+        text_case(small_gpt(PositionKind::Learned, Head::Tied), loss, 3, 5),
+        text_case(small_gpt(PositionKind::Rotary, Head::Tied), loss, 3, 5),
+        text_case(small_llama(Pairs::Halves, Head::Tied), loss, 3, 5),
+    ] {
         let Labels::Tokens(tokens) = case.examples.labels() else { unreachable!() };
         let mut other = case.examples.features().to_owned();
         let mut changed = 0;

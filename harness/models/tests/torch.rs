@@ -1,10 +1,11 @@
-//! The transformer against PyTorch's numbers; `oracles/gpt.py` says how they were made.
+//! Transformers against numbers of PyTorch and of Hugging Face's library upon it; `oracles/gpt.py`
+//! and `oracles/llama.py` say how they were made.
 
 use attribench_core::{
     AdamW, Examples, Labels, Model, Optimiser, Quantity, Real, StepSize, TokenLoss, TokenTargets,
     UpdateRule, Utility, WeightDecay,
 };
-use attribench_models::{Gpt, Head, ModelSpec, Network, PositionKind};
+use attribench_models::{Gpt, Head, Llama, ModelSpec, Network, Pairs, PositionKind};
 use ndarray::Array2;
 use serde::Deserialize;
 
@@ -57,9 +58,27 @@ fn assert_close(found: &[f64], expected: &[f64]) {
     }
 }
 
-fn agrees(positions: PositionKind, head: Head, loss: TokenLoss, oracle: &Oracle) {
-    let gpt = Gpt { layers: 2, width: 4, heads: 2, positions, head };
-    let network = gpt.build(POSITIONS, VOCABULARY).unwrap();
+fn small_gpt(positions: PositionKind, head: Head) -> Gpt {
+    Gpt { layers: 2, width: 4, heads: 2, positions, head }
+}
+
+fn small_llama(head: Head) -> Llama {
+    Llama {
+        layers: 2,
+        width: 8,
+        heads: 4,
+        key_value_heads: Some(2),
+        head_width: Some(4),
+        hidden: 6,
+        base: 100.0,
+        pairs: Pairs::Halves,
+        epsilon: 1e-3,
+        head,
+    }
+}
+
+fn agrees(model: impl ModelSpec, loss: TokenLoss, oracle: &Oracle) {
+    let network = model.build(POSITIONS, VOCABULARY).unwrap();
     let theta = parameters(&network);
     let examples = examples(loss);
     let utilities = network.utilities(&theta, &examples, Utility::NegativeLoss);
@@ -80,14 +99,27 @@ fn agrees(positions: PositionKind, head: Head, loss: TokenLoss, oracle: &Oracle)
 fn losses_and_gradients_are_those_of_pytorch() {
     let oracles: Oracles = serde_json::from_str(include_str!("oracles/gpt.json")).unwrap();
     let (learned, rotary) = (&oracles.learned_tied_mean, &oracles.rotary_untied_sum);
-    agrees(PositionKind::Learned, Head::Tied, TokenLoss::Mean, learned);
-    agrees(PositionKind::Rotary, Head::Untied, TokenLoss::Sum, rotary);
+    agrees(small_gpt(PositionKind::Learned, Head::Tied), TokenLoss::Mean, learned);
+    agrees(small_gpt(PositionKind::Rotary, Head::Untied), TokenLoss::Sum, rotary);
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct OfLlama {
+    tied_mean: Oracle,
+    untied_sum: Oracle,
+}
+
+#[test]
+fn losses_and_gradients_are_those_of_transformers() {
+    let oracles: OfLlama = serde_json::from_str(include_str!("oracles/llama.json")).unwrap();
+    agrees(small_llama(Head::Tied), TokenLoss::Mean, &oracles.tied_mean);
+    agrees(small_llama(Head::Untied), TokenLoss::Sum, &oracles.untied_sum);
 }
 
 /// Mean losses before each of twelve steps of AdamW with clipped gradients, and after the last.
 fn curve<T: Real>() -> Vec<f64> {
-    let (positions, head) = (PositionKind::Learned, Head::Tied);
-    let gpt = Gpt { layers: 2, width: 4, heads: 2, positions, head };
+    let gpt = small_gpt(PositionKind::Learned, Head::Tied);
     let network = gpt.build(POSITIONS, VOCABULARY).unwrap();
     let theta: Vec<T> = parameters(&network).into_iter().map(T::from_f64).collect();
     let examples = examples(TokenLoss::Mean);
