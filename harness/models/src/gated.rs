@@ -4,7 +4,7 @@ use attribench_core::{Real, vector::vectorized};
 
 use crate::local::{Direction, Local, Point};
 
-/// `y = silu(a) b` with `silu(a) = a / (1 + e^-a)`, where every row holds its gates `a` and then its
+/// `y = silu(a) b` with `silu(a) = a / (1 + e^-a)`, where a row holds its gates `a` and then its
 /// values `b`: `(s, 2 m) -> (s, m)` (Shazeer 2020, SwiGLU).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Gated {
