@@ -62,6 +62,14 @@ impl TokenTargets {
         targets.filter(|&(_, target)| target != Self::NONE)
     }
 
+    /// Positions at which anything is asked of any example, ascending.
+    pub fn asked_positions(&self) -> Vec<usize> {
+        let is_asked = |column: &usize| {
+            self.targets.column(*column).iter().any(|&target| target != Self::NONE)
+        };
+        (0..self.positions()).filter(is_asked).collect()
+    }
+
     /// Other targets wherever something is asked, `change(example, position, target)`.
     #[must_use]
     pub fn map(&self, mut change: impl FnMut(usize, usize, u32) -> u32) -> Self {

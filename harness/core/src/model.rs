@@ -1,5 +1,8 @@
 //! What a model must be able to do, whoever wrote it.
 
+use std::collections::BTreeSet;
+
+use attribench_datasets::{Dataset, Targets};
 use ndarray::{Array2, ArrayView2, ArrayViewMut2};
 use serde::{Deserialize, Serialize};
 
@@ -117,9 +120,40 @@ pub trait AnyModel: Model<f32> + Model<f64> {}
 
 impl<M: Model<f32> + Model<f64>> AnyModel for M {}
 
-/// Builds a model from its parameters and the widths of the data's inputs and outputs.
+/// What a model has to fit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DataShape {
+    /// Features of an example; positions of a text.
+    pub inputs: usize,
+    /// Classes, tokens, or 1 for numbers.
+    pub outputs: usize,
+    /// Positions of a text at which anything is ever asked, ascending; nobody reads the outputs of
+    /// others. The one position 0 where data are no texts.
+    pub asked: Vec<usize>,
+}
+
+impl DataShape {
+    /// What parts of one data set have in common, and where any of them asks.
+    ///
+    /// # Panics
+    /// When there is no part.
+    pub fn of<'a>(parts: impl IntoIterator<Item = &'a Dataset>) -> Self {
+        let mut parts = parts.into_iter().peekable();
+        let first = *parts.peek().expect("a data set has a part");
+        let (inputs, outputs) = (first.features().ncols(), first.targets().width());
+        let asked: BTreeSet<usize> = parts
+            .flat_map(|part| match part.targets() {
+                Targets::Tokens { tokens, .. } => tokens.asked_positions(),
+                Targets::Classes { .. } | Targets::Values(_) => vec![0],
+            })
+            .collect();
+        Self { inputs, outputs, asked: asked.into_iter().collect() }
+    }
+}
+
+/// Builds a model from its parameters and the shape of the data.
 pub type BuildModel =
-    fn(serde_json::Value, usize, usize) -> Result<Box<dyn AnyModel>, ParameterError>;
+    fn(serde_json::Value, &DataShape) -> Result<Box<dyn AnyModel>, ParameterError>;
 
 /// Low-rank changes of the dense layers of a model that is otherwise frozen: to each but the last,
 /// `(scale / rank) B A x` is added, and only `A` and `B` are trained.
@@ -136,7 +170,7 @@ pub struct Adapters {
 /// that end, and adapters where these alone are to be trained.
 pub type ResumeModel = fn(
     serde_json::Value,
-    (usize, usize),
+    &DataShape,
     &[f64],
     Option<Adapters>,
 ) -> Result<Box<dyn AnyModel>, ParameterError>;

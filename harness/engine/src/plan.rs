@@ -3,8 +3,9 @@
 use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
 use attribench_core::{
-    AccessLevel, AnyModel, ErasedMethod, Examples, FitReal, Instrumentation, MethodEntry, Model,
-    ModelEntry, ModelInput, ParameterError, Scale, StepSize, Utility, ValuationEntry,
+    AccessLevel, AnyModel, DataShape, ErasedMethod, Examples, FitReal, Instrumentation,
+    MethodEntry, Model, ModelEntry, ModelInput, ParameterError, Scale, StepSize, Utility,
+    ValuationEntry,
 };
 use attribench_datasets::{
     AnswerKey, Dataset, SplitOptions, Splits, Targets, assign_owners, corrupt, load, split,
@@ -414,14 +415,14 @@ fn plan_model(
         found.push(Diagnostic::at(&spec.model, message).hint(hint));
         return None;
     }
-    let inputs = splits.train().features().ncols();
-    let outputs = splits.train().targets().width();
-    let built = (entry.build)(parameters.clone(), inputs, outputs);
+    let parts = [Some(splits.train()), Some(splits.query()), splits.tuning_query()];
+    let shape = DataShape::of(parts.into_iter().flatten());
+    let built = (entry.build)(parameters.clone(), &shape);
     let resumed = |model: Box<dyn AnyModel>| match &spec.base {
         None => Ok(model),
         Some(base) => {
             let theta = base_parameters(&base.value, model.as_ref())?;
-            (entry.resume)(parameters.clone(), (inputs, outputs), &theta, base.value.adapters)
+            (entry.resume)(parameters.clone(), &shape, &theta, base.value.adapters)
         }
     };
     match built.and_then(resumed) {

@@ -3,6 +3,8 @@
 //! Tangents along `k` directions lie as `[rows][k][width]`, so that every direction shares the
 //! products with the weights.
 
+use std::borrow::Cow;
+
 use attribench_core::{Curvature, Labels, Layer, Quantity, Real};
 use ndarray::{Array2, ArrayView2, ArrayViewMut2};
 
@@ -11,8 +13,9 @@ use crate::{
     activation::each,
     local::{Direction, LocalOp},
     loss,
+    lstm::{Along, Lstm, Moved, Run},
     network::Op,
-    tape::Tape,
+    tape::{Tape, join, second_of},
 };
 
 /// Tangents of all nodes for one block of rows whose plain pass stands on a tape.
@@ -26,6 +29,16 @@ pub(crate) struct Tangents<'a, T> {
     k: usize,
     /// Empty where nothing moves.
     nodes: Vec<Vec<T>>,
+}
+
+/// What a dense layer's share of a curvature product is made of: inputs and gradients at the
+/// outputs, and how both move.
+struct Factors<'a, T> {
+    input: &'a [T],
+    /// Empty where it does not move.
+    input_tangent: &'a [T],
+    gradient: &'a [T],
+    gradient_tangent: &'a [T],
 }
 
 /// Matrices of the rows of one block: all of them at once where a layer has one position, an
@@ -102,6 +115,13 @@ impl<'a, T: Real> Tangents<'a, T> {
             }
             Op::Add(other) => sum_of(input, &self.nodes[*other]),
             Op::Recall(other) => self.nodes[*other].clone(),
+            Op::Join { first, .. } => {
+                let mut tangent = vec![T::zero(); tape.rows() * k * tape.width(index + 1)];
+                let sides = (self.tangent_at(*first), self.tangent_at(index));
+                join((&sides.0, &sides.1), self.network.joined_widths(index), &mut tangent);
+                tangent
+            }
+            Op::Recurrence(layer, lstm) => self.recurrence_tangent(index, *layer, lstm),
             Op::Local { op, layer } => {
                 let (width, to) = (tape.width(index), tape.width(index + 1));
                 let mut tangent = vec![T::zero(); tape.rows() * k * to];
@@ -139,6 +159,70 @@ impl<'a, T: Real> Tangents<'a, T> {
                 visit(block, &point, &along);
             }
         }
+    }
+
+    /// Tangents at a node, zeros where it does not move.
+    fn tangent_at(&self, node: usize) -> Cow<'_, [T]> {
+        match &self.nodes[node][..] {
+            [] => Cow::Owned(vec![T::zero(); self.tape.rows() * self.k * self.tape.width(node)]),
+            moved => Cow::Borrowed(moved),
+        }
+    }
+
+    /// Calls `visit(row k + direction, run, direction, how it moves)` for a recurrence.
+    fn for_each_run(
+        &self,
+        index: usize,
+        layer: usize,
+        lstm: &Lstm,
+        mut visit: impl FnMut(usize, &Run<'_, T>, &Along<'_, T>, &Moved<T>),
+    ) {
+        let layer = &self.network.layers()[layer];
+        let (weight, input) = (&self.theta[layer.range()], self.tangent_at(index));
+        let (width, to) = (self.tape.width(index), self.tape.width(index + 1));
+        for row in 0..self.tape.rows() {
+            let output = &self.tape.node(index + 1)[row * to..][..to];
+            let run = Run { weight, kept: self.tape.point(index, row, &[]).kept, output };
+            for direction in 0..self.k {
+                let block = row * self.k + direction;
+                let input = &input[block * width..][..width];
+                let along = Along { weight: self.along(layer, direction), input };
+                visit(block, &run, &along, &lstm.tangent(&run, &along));
+            }
+        }
+    }
+
+    fn recurrence_tangent(&self, index: usize, layer: usize, lstm: &Lstm) -> Vec<T> {
+        let to = self.tape.width(index + 1);
+        let mut tangent = vec![T::zero(); self.tape.rows() * self.k * to];
+        self.for_each_run(index, layer, lstm, |block, _, _, moved| {
+            tangent[block * to..][..to].copy_from_slice(&moved.output);
+        });
+        tangent
+    }
+
+    fn recurrence_delta(
+        &self,
+        index: usize,
+        (layer, lstm): (usize, &Lstm),
+        delta: &[T],
+        is_hessian: bool,
+    ) -> Vec<T> {
+        let (width, to) = (self.tape.width(index), self.tape.width(index + 1));
+        let mut at_input = vec![T::zero(); self.tape.rows() * self.k * width];
+        self.for_each_run(index, layer, lstm, |block, run, along, moved| {
+            let row = block / self.k;
+            let delta = &delta[block * to..][..to];
+            let at_input = &mut at_input[block * width..][..width];
+            if is_hessian {
+                let plain = &self.tape.gradient(index + 1)[row * to..][..to];
+                let dz = &self.tape.gradient(index)[row * width..][..width];
+                lstm.second(run, (along, moved), (plain, dz), delta, at_input);
+            } else {
+                lstm.backward(run, delta, at_input);
+            }
+        });
+        at_input
     }
 
     fn dense_tangent(&self, index: usize, layer: &Layer) -> Vec<T> {
@@ -240,38 +324,62 @@ impl<'a, T: Real> Tangents<'a, T> {
             if delta.is_empty() {
                 continue;
             }
-            let layer = match op {
-                Op::Dense(layer) | Op::Local { layer: Some(layer), .. } => {
-                    Some(&self.network.layers()[*layer])
-                }
-                _ => None,
-            };
-            if let Some(layer) = layer.filter(|layer| self.along(layer, 0).is_some()) {
-                for direction in 0..self.k {
-                    let mut row = products.row_mut(direction);
-                    let row = row.as_slice_mut().expect("products in standard layout");
-                    let product = &mut row[layer.range()];
-                    match op {
-                        Op::Dense(_) => {
-                            self.add_dense_product(
-                                index, layer, direction, delta, is_hessian, product,
-                            );
-                        }
-                        Op::Local { op, .. } => {
-                            self.add_local_product(
-                                index, op, direction, delta, is_hessian, product,
-                            );
-                        }
-                        _ => unreachable!("other ops have no parameters"),
-                    }
-                }
+            let is_moved = self.network.is_moved(index);
+            let mut at_input = Vec::new();
+            if is_moved || matches!(op, Op::Recurrence(..)) {
+                at_input = self.delta_at_input(index, op, delta, is_hessian);
             }
-            if self.network.is_moved(index) {
-                let mut at_input = self.delta_at_input(index, op, delta, is_hessian);
-                for node in self.network.other_uses(index) {
-                    each(&mut at_input, &deltas[node], |sum, value| sum + value);
-                }
+            let layer = op.layer().map(|layer| &self.network.layers()[layer]);
+            if let Some(layer) = layer.filter(|layer| self.along(layer, 0).is_some()) {
+                self.add_products(index, layer, (delta, &at_input), is_hessian, &mut products);
+            }
+            if is_moved {
+                self.network.add_other_uses(index, &mut at_input, |node| &deltas[node]);
                 deltas[index] = at_input;
+            }
+        }
+    }
+
+    /// Adds a layer's share of the products, given the tangents of the gradients at the op's output
+    /// and at its input.
+    fn add_products(
+        &self,
+        index: usize,
+        layer: &Layer,
+        (delta, at_input): (&[T], &[T]),
+        is_hessian: bool,
+        products: &mut ArrayViewMut2<'_, T>,
+    ) {
+        let (tape, op) = (self.tape, &self.network.ops()[index]);
+        let before =
+            |lstm: &Lstm| (lstm.before(tape.node(index + 1)), lstm.before(&self.nodes[index + 1]));
+        let ends = match op {
+            Op::Recurrence(_, lstm) => before(lstm),
+            _ => Default::default(),
+        };
+        let factors = match op {
+            Op::Recurrence(..) => Factors {
+                input: &ends.0,
+                input_tangent: &ends.1,
+                gradient: tape.gradient(index),
+                gradient_tangent: at_input,
+            },
+            _ => Factors {
+                input: tape.node(index),
+                input_tangent: &self.nodes[index],
+                gradient: tape.gradient(index + 1),
+                gradient_tangent: delta,
+            },
+        };
+        for direction in 0..self.k {
+            let mut row = products.row_mut(direction);
+            let row = row.as_slice_mut().expect("products in standard layout");
+            let product = &mut row[layer.range()];
+            match op {
+                Op::Local { op, .. } => {
+                    self.add_local_product(index, op, direction, delta, is_hessian, product);
+                }
+                _ => self.add_dense_product(layer, direction, &factors, is_hessian, product),
             }
         }
     }
@@ -299,6 +407,14 @@ impl<'a, T: Real> Tangents<'a, T> {
             }
             Op::Add(_) => delta.to_vec(),
             Op::Recall(_) => vec![T::zero(); tape.rows() * k * width],
+            Op::Join { .. } => {
+                let mut at_input = vec![T::zero(); tape.rows() * k * width];
+                second_of(delta, self.network.joined_widths(index), &mut at_input);
+                at_input
+            }
+            Op::Recurrence(layer, lstm) => {
+                self.recurrence_delta(index, (*layer, lstm), delta, is_hessian)
+            }
             Op::Local { op, layer } => {
                 let to = tape.width(index + 1);
                 let mut at_input = vec![T::zero(); tape.rows() * k * width];
@@ -345,17 +461,16 @@ impl<'a, T: Real> Tangents<'a, T> {
     /// and the sum of `tangent(delta)` for the bias.
     fn add_dense_product(
         &self,
-        index: usize,
         layer: &Layer,
         direction: usize,
-        delta: &[T],
+        factors: &Factors<'_, T>,
         is_hessian: bool,
         product: &mut [T],
     ) {
         let (inputs, outputs, k) = (layer.inputs, layer.outputs, self.k);
         let pieces = Pieces::of(layer, self.tape.rows(), k);
-        let (input, gradient) = (self.tape.node(index), self.tape.gradient(index + 1));
-        let moved = Some(&self.nodes[index]).filter(|moved| is_hessian && !moved.is_empty());
+        let Factors { input, input_tangent, gradient, gradient_tangent: delta } = *factors;
+        let moved = Some(input_tangent).filter(|moved| is_hessian && !moved.is_empty());
         for piece in 0..pieces.count {
             let (plain_in, plain_out) = (pieces.plain(piece, inputs), pieces.plain(piece, outputs));
             let along_in = pieces.along(piece, k, direction, inputs);

@@ -1,4 +1,4 @@
-//! Outputs that are each one of the inputs: patches of an image, permutations.
+//! Outputs that are each one of the inputs: patches of an image, permutations, parts of a text.
 
 use attribench_core::Real;
 
@@ -78,6 +78,29 @@ impl Gather {
     }
 }
 
+impl Gather {
+    /// For each of some positions of a text the `length` tokens up to it, 0 before the first token.
+    pub(crate) fn ending_at(ends: &[usize], length: usize) -> Self {
+        let source = |end: usize, step: usize| match (end + 1 + step).checked_sub(length) {
+            Some(position) => position as u32,
+            None => NOWHERE,
+        };
+        let sources = ends.iter().flat_map(|&end| (0..length).map(move |step| source(end, step)));
+        Self { sources: sources.collect() }
+    }
+
+    /// Rows of `width` numbers put in their places among `all` rows, 0 in the others.
+    pub(crate) fn rows(places: &[usize], all: usize, width: usize) -> Self {
+        let mut sources = vec![NOWHERE; all * width];
+        for (row, &place) in places.iter().enumerate() {
+            for column in 0..width {
+                sources[place * width + column] = (row * width + column) as u32;
+            }
+        }
+        Self { sources }
+    }
+}
+
 fn pixels(image: Image) -> impl Iterator<Item = (usize, usize)> {
     (0..image.height).flat_map(move |y| (0..image.width).map(move |x| (y, x)))
 }
@@ -126,6 +149,16 @@ mod tests {
         let (mut at_input, point) = ([0.0; 4], Point { parameters: &[], input: &[], kept: &[] });
         patches.backward(&point, &[1.0; 36], &mut at_input);
         assert_eq!(at_input, [4.0; 4]);
+    }
+
+    #[test]
+    fn parts_of_a_text_by_hand() {
+        let mut output = [9.0; 6];
+        let parts = Gather::ending_at(&[0, 3], 3);
+        parts.forward(&[], &[5.0, 6.0, 7.0, 8.0], &mut [], &mut output);
+        assert_eq!(output, [0.0, 0.0, 5.0, 6.0, 7.0, 8.0]);
+        Gather::rows(&[0, 2], 3, 2).forward(&[], &[1.0, 2.0, 3.0, 4.0], &mut [], &mut output);
+        assert_eq!(output, [1.0, 2.0, 0.0, 0.0, 3.0, 4.0]);
     }
 
     #[test]

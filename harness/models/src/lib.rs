@@ -17,6 +17,7 @@ mod llama;
 mod local;
 mod looped;
 mod loss;
+mod lstm;
 mod mlp;
 mod network;
 mod normalise;
@@ -27,8 +28,10 @@ mod shared_heads;
 mod softmax_regression;
 mod stack;
 mod tape;
+mod text_gen_rnn;
+mod weighted_mean;
 
-use attribench_core::{Adapters, ModelEntry, ModelInput, ParameterError};
+use attribench_core::{Adapters, DataShape, ModelEntry, ModelInput, ParameterError};
 use serde::{Serialize, de::DeserializeOwned};
 
 pub use activation::Activation;
@@ -39,6 +42,7 @@ pub use mlp::Mlp;
 pub use network::Network;
 pub use rotary::Pairs;
 pub use softmax_regression::SoftmaxRegression;
+pub use text_gen_rnn::TextGenRnn;
 
 /// Parameters of a kind of model.
 pub trait ModelSpec: Serialize + DeserializeOwned {
@@ -47,6 +51,14 @@ pub trait ModelSpec: Serialize + DeserializeOwned {
     /// # Errors
     /// When a parameter is out of range.
     fn build(&self, inputs: usize, outputs: usize) -> Result<Network, ParameterError>;
+
+    /// The network for data of this shape, which may leave out what is never asked.
+    ///
+    /// # Errors
+    /// When a parameter is out of range.
+    fn build_for(&self, shape: &DataShape) -> Result<Network, ParameterError> {
+        self.build(shape.inputs, shape.outputs)
+    }
 
     /// What its features are.
     const READS: ModelInput = ModelInput::Numbers;
@@ -57,15 +69,15 @@ const fn entry<M: ModelSpec>(name: &'static str, summary: &'static str) -> Model
         name,
         summary,
         reads: M::READS,
-        build: |parameters, inputs, outputs| {
+        build: |parameters, shape| {
             let spec: M = serde_json::from_value(parameters)
                 .map_err(|error| ParameterError::Shape(Box::new(error)))?;
-            Ok(Box::new(spec.build(inputs, outputs)?))
+            Ok(Box::new(spec.build_for(shape)?))
         },
-        resume: |parameters, (inputs, outputs), theta, adapters| {
+        resume: |parameters, shape, theta, adapters| {
             let spec: M = serde_json::from_value(parameters)
                 .map_err(|error| ParameterError::Shape(Box::new(error)))?;
-            Ok(Box::new(resumed(spec.build(inputs, outputs)?, theta, adapters)?))
+            Ok(Box::new(resumed(spec.build_for(shape)?, theta, adapters)?))
         },
     }
 }
@@ -100,4 +112,5 @@ pub static REGISTRY: &[ModelEntry] = &[
         "softmax-regression",
         "one dense layer; the curvature is the same in every form",
     ),
+    entry::<TextGenRnn>("text-gen-rnn", "recurrent model of characters, in the form of textgenrnn"),
 ];

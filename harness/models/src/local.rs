@@ -18,6 +18,7 @@ use crate::{
     rotary::Rotary,
     scale::Scale,
     shared_heads::SharedHeads,
+    weighted_mean::WeightedMean,
 };
 
 /// An op on single examples, cheap to copy.
@@ -34,6 +35,7 @@ pub(crate) enum LocalOp {
     Rotary(Arc<Rotary>),
     Scale(Scale),
     SharedHeads(SharedHeads),
+    WeightedMean(WeightedMean),
 }
 
 impl LocalOp {
@@ -50,6 +52,7 @@ impl LocalOp {
             Self::Rotary(op) => &**op,
             Self::Scale(op) => op,
             Self::SharedHeads(op) => op,
+            Self::WeightedMean(op) => op,
         }
     }
 }

@@ -18,8 +18,8 @@ use ndarray::{Array2, ArrayView2, ArrayViewMut2, s};
 use rand::RngExt;
 
 use crate::{
-    Activation, dense::Plain, dual::Tangents, embedding::token, local::LocalOp,
-    looped::LoopedStack, loss, stack::NetworkStack, tape::Tape,
+    Activation, activation::each, dense::Plain, dual::Tangents, embedding::token, local::LocalOp,
+    looped::LoopedStack, loss, lstm::Lstm, stack::NetworkStack, tape::Tape,
 };
 
 /// One step of the forward pass. The value after op `i` is node `i + 1`; node 0 is the input.
@@ -40,6 +40,27 @@ pub(crate) enum Op {
     Add(usize),
     /// An earlier node once more.
     Recall(usize),
+    /// At each position an earlier node and then the value so far.
+    Join {
+        /// The earlier node.
+        first: usize,
+        /// Positions of an example, in both.
+        positions: usize,
+    },
+    /// From position to position; the layer of this index says how, without bias: its inputs are
+    /// the outputs of the position before, its outputs what they add to the input of this op.
+    Recurrence(usize, Lstm),
+}
+
+impl Op {
+    /// Its layer, if it has parameters.
+    pub(crate) fn layer(&self) -> Option<usize> {
+        match self {
+            Self::Dense(layer) | Self::Recurrence(layer, _) => Some(*layer),
+            Self::Local { layer, .. } => *layer,
+            Self::Activation(_) | Self::Add(_) | Self::Recall(_) | Self::Join { .. } => None,
+        }
+    }
 }
 
 /// How a layer's parameters begin.
@@ -121,6 +142,13 @@ impl Builder {
         index
     }
 
+    /// Sequences of what the last op made, one after the other.
+    pub(crate) fn recurrence(&mut self, layer: Layer, lstm: Lstm, start: Start) {
+        let index = self.layout.push(layer);
+        self.starts.push(start);
+        self.ops.push(Op::Recurrence(index, lstm));
+    }
+
     /// A dense layer that uses the weight of layer `owner`.
     pub(crate) fn tied(&mut self, layer: Layer, owner: usize) {
         let index = self.layout.push_tied(layer, owner);
@@ -196,6 +224,12 @@ impl Network {
                     (width, moves || is_moved[*node])
                 }
                 Op::Recall(node) => (widths[*node], is_moved[*node]),
+                Op::Join { first, .. } => (widths[*first] + width, moves || is_moved[*first]),
+                Op::Recurrence(index, _) => {
+                    let layer = &layers[*index];
+                    assert_eq!(width, layer.positions * layer.outputs, "input of {}", layer.name);
+                    (layer.positions * layer.inputs, moves || is_trained(*index))
+                }
             };
             widths.push(width);
             is_moved.push(moves);
@@ -215,8 +249,9 @@ impl Network {
     }
 
     /// The same function with all parameters frozen at `theta`, to which every dense layer but the
-    /// last adds `(scale / rank) B A x`; the parameters are the `A` `(rank, inputs)` and `B`
-    /// `(outputs, rank)`, and `B` begins at 0 (Hu and others, LoRA, 2021).
+    /// last adds `(scale / rank) B A x`, if it is wider than `rank` on both sides; the parameters
+    /// are the `A` `(rank, inputs)` and `B` `(outputs, rank)`, and `B` begins at 0 (Hu and others,
+    /// LoRA, 2021). Kernels of recurrences stay as they are.
     ///
     /// # Panics
     /// When `theta` has another length than the parameters, or something is frozen already.
@@ -224,8 +259,14 @@ impl Network {
     pub fn with_adapters(&self, theta: &[f64], rank: usize, scale: f64) -> Self {
         assert_eq!(theta.len(), self.layout.parameters(), "length of the parameter vector");
         assert!(self.frozen.is_empty(), "adapters stand on parameters that can all be trained");
-        let last = self.ops.len() - 1;
-        let is_adapted = |(index, op): (usize, &Op)| matches!(op, Op::Dense(_)) && index < last;
+        let last = self.head_op();
+        let is_adapted = |(index, op): (usize, &Op)| match op {
+            Op::Dense(layer) => {
+                let layer = &self.layers[*layer];
+                index < last && layer.inputs.min(layer.outputs) > rank
+            }
+            _ => false,
+        };
         let adapted = self.ops.iter().enumerate().filter(|&(i, op)| is_adapted((i, op))).count();
         let mut builder = Builder::new(self.widths[0]);
         // Where the old nodes are among the new ones.
@@ -240,6 +281,12 @@ impl Network {
                 }
                 Op::Add(node) => builder.op(Op::Add(moved_to[*node])),
                 Op::Recall(node) => builder.op(Op::Recall(moved_to[*node])),
+                Op::Join { first, positions } => {
+                    builder.op(Op::Join { first: moved_to[*first], positions: *positions });
+                }
+                Op::Recurrence(layer, lstm) => {
+                    builder.op(Op::Recurrence(2 * adapted + layer, *lstm));
+                }
                 Op::Activation(_) | Op::Local { .. } => builder.op(op.clone()),
             }
             if let (Op::Dense(layer), true) = (op, is_adapted((index, op))) {
@@ -277,10 +324,39 @@ impl Network {
         self.is_moved[node]
     }
 
-    /// Nodes that read `node` beside the one that follows it.
-    pub(crate) fn other_uses(&self, node: usize) -> impl Iterator<Item = usize> + '_ {
-        let reads = move |op: &Op| matches!(op, Op::Add(read) | Op::Recall(read) if *read == node);
-        self.ops.iter().enumerate().filter(move |(_, op)| reads(op)).map(|(index, _)| index + 1)
+    /// Adds to the gradient at `node` what ops send back that read it beside the one that follows
+    /// it, given the gradients at their ends.
+    pub(crate) fn add_other_uses<'g, T: Real>(
+        &self,
+        node: usize,
+        at_node: &mut [T],
+        gradient: impl Fn(usize) -> &'g [T],
+    ) {
+        for (index, op) in self.ops.iter().enumerate() {
+            match op {
+                Op::Add(read) | Op::Recall(read) if *read == node => {
+                    each(at_node, gradient(index + 1), |sum, value| sum + value);
+                }
+                Op::Join { first, .. } if *first == node => {
+                    let (first, second) = self.joined_widths(index);
+                    let joined = gradient(index + 1).chunks_exact(first + second);
+                    for (sum, row) in at_node.chunks_exact_mut(first).zip(joined) {
+                        each(sum, &row[..first], |sum, value| sum + value);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Numbers that the two sides of the join `op` have at a position.
+    pub(crate) fn joined_widths(&self, op: usize) -> (usize, usize) {
+        match self.ops[op] {
+            Op::Join { first, positions } => {
+                (self.widths[first] / positions, self.widths[op] / positions)
+            }
+            _ => unreachable!("a join"),
+        }
     }
 
     /// Frozen parameters.
@@ -303,7 +379,11 @@ impl Network {
         let is_plain = |op: &Op| match op {
             Op::Dense(layer) => self.layers[*layer].positions == 1,
             Op::Activation(_) => true,
-            Op::Local { .. } | Op::Add(_) | Op::Recall(_) => false,
+            Op::Local { .. }
+            | Op::Add(_)
+            | Op::Recall(_)
+            | Op::Join { .. }
+            | Op::Recurrence(..) => false,
         };
         self.ops.iter().all(is_plain)
     }
@@ -314,11 +394,17 @@ impl Network {
         if self.is_plain() { BLOCK_ROWS } else { (BLOCK_NUMBERS / numbers).clamp(1, BLOCK_ROWS) }
     }
 
+    /// The op that gives the outputs; behind it they are only put in their places.
+    fn head_op(&self) -> usize {
+        let is_dense = |op: &Op| matches!(op, Op::Dense(_));
+        self.ops.iter().rposition(is_dense).expect("a network has a dense layer")
+    }
+
     /// The layer that gives the outputs.
     fn head(&self) -> &Layer {
-        match self.ops.last() {
-            Some(Op::Dense(layer)) => &self.layers[*layer],
-            _ => unreachable!("a network ends in a dense layer"),
+        match self.ops[self.head_op()] {
+            Op::Dense(layer) => &self.layers[layer],
+            _ => unreachable!("the head is dense"),
         }
     }
 
@@ -387,9 +473,9 @@ fn fill_input<T: Real>(tape: &mut Tape<T>, features: ArrayView2<'_, T>) {
 pub(crate) fn captures_of<T: Real>(network: &Network, tape: &Tape<T>) -> Captures<T> {
     let mut layers: Vec<Option<LayerCapture<T>>> = vec![None; network.layout.layers().len()];
     for (index, op) in network.ops.iter().enumerate() {
-        let (Op::Dense(layer) | Op::Local { layer: Some(layer), .. }) = op else { continue };
-        if let Some(capture) = layers.get_mut(*layer) {
-            *capture = Some(capture_of(&network.layers[*layer], tape, (index, op)));
+        let Some(layer) = op.layer() else { continue };
+        if let Some(capture) = layers.get_mut(layer) {
+            *capture = Some(capture_of(&network.layers[layer], tape, (index, op)));
         }
     }
     let layers = layers.into_iter().map(|layer| layer.expect("every layer has an op")).collect();
@@ -419,6 +505,10 @@ fn capture_of<T: Real>(
             let tokens = tape.node(index).iter().map(|&value| token(value) as u32).collect();
             (Inputs::Tokens(tokens), array(tape.gradient(index + 1), layer.outputs))
         }
+        Op::Recurrence(_, lstm) => (
+            Inputs::Values(array(&lstm.before(tape.node(index + 1)), layer.inputs)),
+            array(tape.gradient(index), layer.outputs),
+        ),
         _ => (
             Inputs::Values(array(tape.node(index), layer.inputs)),
             array(tape.gradient(index + 1), layer.outputs),
@@ -476,7 +566,7 @@ impl<T: Real> Model<T> for Network {
 
     /// The last layer's inputs; where it has several positions, their mean.
     fn hidden(&self, theta: &[T], features: ArrayView2<'_, T>) -> Array2<T> {
-        let (head, node) = (self.head(), self.ops.len() - 1);
+        let (head, node) = (self.head(), self.head_op());
         let mut hidden = Array2::zeros((features.nrows(), head.inputs));
         let scale = T::one() / T::from_f64(head.positions as f64);
         self.forward_in_blocks(theta, features, |start, tape| {

@@ -11,6 +11,7 @@ use crate::{
     activation::each,
     dense::Dense,
     local::{LocalOp, Point},
+    lstm::Run,
     network::Op,
 };
 
@@ -115,6 +116,14 @@ impl<T: Real> Tape<T> {
                     each(output, &before[*other], |sum, value| sum + value);
                 }
                 Op::Recall(other) => output.copy_from_slice(&before[*other]),
+                Op::Join { first, .. } => {
+                    join((&before[*first], input), network.joined_widths(index), output);
+                }
+                Op::Recurrence(layer, lstm) => {
+                    let weight = dense.parameters(&network.layers()[*layer]);
+                    self.kept[index].resize(lstm.kept(input.len()), T::zero());
+                    lstm.forward(weight, input, &mut self.kept[index], output);
+                }
                 Op::Local { op, layer } => {
                     let parameters = match layer {
                         Some(layer) => dense.parameters(&network.layers()[*layer]),
@@ -158,7 +167,19 @@ impl<T: Real> Tape<T> {
                 }
                 Op::Add(_) if is_moved => at_input.copy_from_slice(at_output),
                 Op::Recall(_) if is_moved => at_input.fill(T::zero()),
-                Op::Activation(_) | Op::Add(_) | Op::Recall(_) => {}
+                Op::Join { .. } if is_moved => {
+                    second_of(at_output, network.joined_widths(index), &mut at_input);
+                }
+                Op::Activation(_) | Op::Add(_) | Op::Recall(_) | Op::Join { .. } => {}
+                // Its kernel's gradient is made from the one at its input, moved or not.
+                Op::Recurrence(layer, lstm) if network.is_moved(index + 1) => {
+                    let (layer, output) = (&network.layers()[*layer], &self.nodes[index + 1]);
+                    let weight = dense.parameters(layer);
+                    let run = Run { weight, kept: &self.kept[index], output };
+                    lstm.backward(&run, at_output, &mut at_input);
+                    dense.gradient(layer, false, &lstm.before(output), &at_input);
+                }
+                Op::Recurrence(..) => {}
                 Op::Local { op, layer } => {
                     if is_moved {
                         self.local_backward(network, dense, index, (op, *layer), &mut at_input);
@@ -169,9 +190,7 @@ impl<T: Real> Tape<T> {
                 }
             }
             if is_moved {
-                for node in network.other_uses(index) {
-                    each(&mut at_input, &self.gradients[node], |sum, value| sum + value);
-                }
+                network.add_other_uses(index, &mut at_input, |node| &self.gradients[node]);
             }
             self.gradients[index] = at_input;
         }
@@ -208,5 +227,30 @@ impl<T: Real> Tape<T> {
         for (row, delta) in self.gradients[index + 1].chunks_exact(to).enumerate() {
             op.kernel::<T>().add_gradient(&self.point(index, row, &[]), delta, gradient);
         }
+    }
+}
+
+/// Rows of two nodes side by side.
+pub(crate) fn join<T: Real>(
+    (first, second): (&[T], &[T]),
+    (first_width, second_width): (usize, usize),
+    output: &mut [T],
+) {
+    let rows = first.chunks_exact(first_width).zip(second.chunks_exact(second_width));
+    for (row, (first, second)) in output.chunks_exact_mut(first_width + second_width).zip(rows) {
+        row[..first_width].copy_from_slice(first);
+        row[first_width..].copy_from_slice(second);
+    }
+}
+
+/// What joined rows hold of the second node.
+pub(crate) fn second_of<T: Real>(
+    joined: &[T],
+    (first_width, second_width): (usize, usize),
+    second: &mut [T],
+) {
+    let rows = joined.chunks_exact(first_width + second_width);
+    for (to, row) in second.chunks_exact_mut(second_width).zip(rows) {
+        to.copy_from_slice(&row[first_width..]);
     }
 }

@@ -2,11 +2,12 @@
 //! other, in double precision.
 
 use attribench_core::{
-    Captures, Curvature, Examples, Inputs, Labels, Layout, Model, Optimiser, Quantity, StepSize,
-    TokenLoss, TokenTargets, UpdateRule, Utility,
+    Captures, Curvature, DataShape, Examples, Inputs, Labels, Layout, Model, Optimiser, Quantity,
+    StepSize, TokenLoss, TokenTargets, UpdateRule, Utility,
 };
 use attribench_models::{
     Activation, Cnn, Gpt, Head, Llama, ModelSpec, Network, Normalisation, Pairs, PositionKind,
+    TextGenRnn,
 };
 use ndarray::{Array1, Array2, ArrayView1, s};
 use proptest::prelude::*;
@@ -73,14 +74,26 @@ const VOCABULARY: usize = 4;
 /// Texts of different lengths in which tokens occur several times; behind the last target stands
 /// padding.
 fn text_case(model: impl ModelSpec, loss: TokenLoss, seed: u64, rows: usize) -> Case {
-    let network = model.build(POSITIONS, VOCABULARY).unwrap();
+    texts_asked_at(model, &[0, 1, 2, 3, 4], loss, seed, rows)
+}
+
+/// The same, asked at some positions only.
+fn texts_asked_at(
+    model: impl ModelSpec,
+    asked: &[usize],
+    loss: TokenLoss,
+    seed: u64,
+    rows: usize,
+) -> Case {
+    let (inputs, outputs) = (POSITIONS, VOCABULARY);
+    let network = model.build_for(&DataShape { inputs, outputs, asked: asked.to_vec() }).unwrap();
     let draws = numbers(seed, rows * (POSITIONS + 1));
     let token = |index: usize| ((draws[index] + 1.0) / 2.0 * VOCABULARY as f64) as u32;
     let at = |row: usize, position: usize| token(row * (POSITIONS + 1) + position);
     let features = Array2::from_shape_fn((rows, POSITIONS), |(row, s)| f64::from(at(row, s)));
     let targets = Array2::from_shape_fn((rows, POSITIONS), |(row, s)| {
         let length = 1 + (seed as usize + row) % POSITIONS;
-        if s < length { at(row, s + 1) } else { TokenTargets::NONE }
+        if s < length && asked.contains(&s) { at(row, s + 1) } else { TokenTargets::NONE }
     });
     let p = <Network as Model<f64>>::layout(&network).parameters();
     Case {
@@ -111,6 +124,10 @@ fn small_llama(pairs: Pairs, head: Head) -> Llama {
     }
 }
 
+fn small_rnn() -> TextGenRnn {
+    TextGenRnn { context: 3, embedding: 4, width: 3 }
+}
+
 /// The same texts, with adapters on random frozen parameters.
 fn adapted(case: Case, seed: u64) -> Case {
     let network = case.network.with_adapters(&case.theta, 2, 3.0);
@@ -119,7 +136,7 @@ fn adapted(case: Case, seed: u64) -> Case {
 }
 
 fn cases() -> impl Strategy<Value = Case> {
-    let kinds = prop_oneof![4 => 0usize..10, 1 => 10usize..12, 1 => 12usize..19];
+    let kinds = prop_oneof![4 => 0usize..10, 1 => 10usize..12, 1 => 12usize..19, 1 => 19usize..22];
     (kinds, 0u64..1000, 1usize..7).prop_map(|(kind, seed, rows)| {
         let activation = if kind % 2 == 0 { Activation::Tanh } else { Activation::Gelu };
         let few = rows.min(3);
@@ -151,10 +168,13 @@ fn cases() -> impl Strategy<Value = Case> {
                 let llama = small_llama(Pairs::Neighbours, Head::Untied);
                 text_case(llama, TokenLoss::Mean, seed, few)
             }
-            _ => {
+            18 => {
                 let llama = small_llama(Pairs::Halves, Head::Tied);
                 adapted(text_case(llama, TokenLoss::Mean, seed, few), seed)
             }
+            19 => texts_asked_at(small_rnn(), &[0, 2, 4], TokenLoss::Mean, seed, few),
+            20 => text_case(small_rnn(), TokenLoss::Sum, seed, few),
+            _ => adapted(text_case(small_rnn(), TokenLoss::Mean, seed, few), seed),
         }
     })
 }

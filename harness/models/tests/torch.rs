@@ -1,11 +1,11 @@
-//! Transformers against numbers of PyTorch and of Hugging Face's library upon it; `oracles/gpt.py`
-//! and `oracles/llama.py` say how they were made.
+//! Models of text against numbers of PyTorch and of Hugging Face's library upon it;
+//! `oracles/gpt.py`, `oracles/llama.py` and `oracles/text_gen_rnn.py` say how they were made.
 
 use attribench_core::{
-    AdamW, Examples, Labels, Model, Optimiser, Quantity, Real, StepSize, TokenLoss, TokenTargets,
-    UpdateRule, Utility, WeightDecay,
+    AdamW, DataShape, Examples, Labels, Model, Optimiser, Quantity, Real, StepSize, TokenLoss,
+    TokenTargets, UpdateRule, Utility, WeightDecay,
 };
-use attribench_models::{Gpt, Head, Llama, ModelSpec, Network, Pairs, PositionKind};
+use attribench_models::{Gpt, Head, Llama, ModelSpec, Network, Pairs, PositionKind, TextGenRnn};
 use ndarray::Array2;
 use serde::Deserialize;
 
@@ -79,15 +79,23 @@ fn small_llama(head: Head) -> Llama {
 
 fn agrees(model: impl ModelSpec, loss: TokenLoss, oracle: &Oracle) {
     let network = model.build(POSITIONS, VOCABULARY).unwrap();
-    let theta = parameters(&network);
-    let examples = examples(loss);
-    let utilities = network.utilities(&theta, &examples, Utility::NegativeLoss);
+    network_agrees(&network, &examples(loss), &labels(loss), oracle);
+}
+
+fn network_agrees(
+    network: &Network,
+    examples: &Examples<f64>,
+    single_labels: &Labels<f32>,
+    oracle: &Oracle,
+) {
+    let theta = parameters(network);
+    let utilities = network.utilities(&theta, examples, Utility::NegativeLoss);
     let losses: Vec<f64> = utilities.iter().map(|utility| -utility).collect();
     assert_close(&losses, &oracle.losses);
     let weights = [0.5, 1.0, 2.0];
-    assert_close(&network.gradient(&theta, &examples, Quantity::Loss, &weights), &oracle.gradient);
+    assert_close(&network.gradient(&theta, examples, Quantity::Loss, &weights), &oracle.gradient);
     let single: Vec<f32> = theta.iter().map(|&value| value as f32).collect();
-    let rounded = Examples::new(examples.features().mapv(|x| x as f32), labels(loss));
+    let rounded = Examples::new(examples.features().mapv(|x| x as f32), single_labels.clone());
     let found = network.gradient(&single, &rounded, Quantity::Loss, &weights.map(|w| w as f32));
     let scale = oracle.gradient.iter().fold(0.0f64, |top, value| top.max(value.abs()));
     for (&found, &expected) in found.iter().zip(&oracle.gradient) {
@@ -115,6 +123,24 @@ fn losses_and_gradients_are_those_of_transformers() {
     let oracles: OfLlama = serde_json::from_str(include_str!("oracles/llama.json")).unwrap();
     agrees(small_llama(Head::Tied), TokenLoss::Mean, &oracles.tied_mean);
     agrees(small_llama(Head::Untied), TokenLoss::Sum, &oracles.untied_sum);
+}
+
+#[test]
+fn recurrent_losses_and_gradients_are_those_of_pytorch() {
+    const POSITIONS: usize = 6;
+    let oracle = include_str!("oracles/text_gen_rnn.json");
+    let oracle: Oracle = serde_json::from_str(oracle).unwrap();
+    let shape = DataShape { inputs: POSITIONS, outputs: VOCABULARY, asked: vec![1, 3, 5] };
+    let model = TextGenRnn { context: 4, embedding: 3, width: 2 };
+    let features = Array2::from_shape_fn((ROWS, POSITIONS), |(r, s)| token(r, s) as f64);
+    let targets = Array2::from_shape_fn((ROWS, POSITIONS), |(r, s)| match s % 2 {
+        1 => token(r, s + 1) as u32,
+        _ => TokenTargets::NONE,
+    });
+    let tokens = TokenTargets::new(targets, TokenLoss::Mean);
+    let examples = Examples::new(features, Labels::Tokens(tokens.clone()));
+    let network = model.build_for(&shape).unwrap();
+    network_agrees(&network, &examples, &Labels::Tokens(tokens), &oracle);
 }
 
 /// Mean losses before each of twelve steps of AdamW with clipped gradients, and after the last.

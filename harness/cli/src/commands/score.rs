@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
 use attribench_core::{
-    AccessLevel, AnyModel, ErasedMethod, Examples, FitReal, Meter, MethodEntry, Queries, Scores,
+    AccessLevel, AnyModel, DataShape, ErasedMethod, Examples, FitReal, Meter, MethodEntry, Queries,
+    Scores,
 };
 use attribench_datasets::{Dataset, NpzFiles, Source, Targets, load, npz::Archive};
 use attribench_engine::{
@@ -124,8 +125,8 @@ impl Task {
             let known: Vec<&str> = registry.iter().map(|entry| entry.name).collect();
             anyhow!("unknown model `{}` (known: {})", file.model.name, known.join(", "))
         })?;
-        let inputs = train.features().ncols();
-        let model = (entry.build)(file.model.parameters.clone(), inputs, width)
+        let shape = DataShape { inputs: train.features().ncols(), outputs: width, asked: vec![0] };
+        let model = (entry.build)(file.model.parameters.clone(), &shape)
             .with_context(|| format!("{}: model `{}`", arguments.model.display(), entry.name))?;
         Ok(Self { file, model, train, queries, named, method })
     }
