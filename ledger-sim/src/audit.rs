@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 
 use crate::account::{Account, Family};
 use crate::ledger::Ledger;
+use crate::merkle::POSTINGS_A_PAGE;
 use crate::posting::{Closing, Kind, Posting};
 use crate::refusal::Refusal;
 
@@ -39,10 +40,14 @@ pub fn audit(ledger: &Ledger) -> Result<AuditReport, Refusal> {
     let journal = ledger.journal();
     let mut replay = Replay::new(ledger);
     let mut closings = journal.closings().iter().peekable();
-    let mut leaves = Vec::with_capacity(journal.len());
+    let (mut leaves, mut page) = (Vec::new(), Vec::new());
     for (position, posting) in journal.postings().enumerate() {
         replay.apply(position, &posting)?;
-        leaves.push(hash_leaf(&posting));
+        posting.append_bytes(&mut page);
+        if (position + 1).is_multiple_of(POSTINGS_A_PAGE) || position + 1 == journal.len() {
+            leaves.push(hash_leaf(&page));
+            page.clear();
+        }
         if posting.kind == Kind::Settle {
             let closing = closings.next().filter(|closing| closing.posting == position);
             let closing = closing.ok_or(Refusal::PotMismatch { expected: 1, got: 0 })?;
@@ -207,10 +212,10 @@ impl Flows {
     }
 }
 
-fn hash_leaf(posting: &Posting<'_>) -> [u8; 32] {
+fn hash_leaf(page: &[u8]) -> [u8; 32] {
     let mut hasher = Sha256::new();
     hasher.update([0]);
-    hasher.update(posting.bytes());
+    hasher.update(page);
     hasher.finalize().into()
 }
 

@@ -1,7 +1,7 @@
 //! Double-entry books. Only [`Ledger::post`] changes a balance.
 
 use crate::account::{Account, Family};
-use crate::merkle::{Frontier, Hash};
+use crate::merkle::{Hash, Pages};
 use crate::money::Amount;
 use crate::posting::{Closing, Journal, Kind, Line, Posting};
 use crate::refusal::Refusal;
@@ -35,7 +35,7 @@ pub struct Ledger {
     chart: Chart,
     balances: [Vec<i64>; Family::ALL.len()],
     journal: Journal,
-    frontier: Frontier,
+    pages: Pages,
 }
 
 impl Ledger {
@@ -54,7 +54,7 @@ impl Ledger {
             chart: Chart { counts },
             balances: counts.map(|count| vec![0; count]),
             journal: Journal::default(),
-            frontier: Frontier::default(),
+            pages: Pages::default(),
         })
     }
 
@@ -88,7 +88,7 @@ impl Ledger {
             return Err(fault);
         }
         self.epoch = epoch;
-        self.frontier.push(&Posting { kind, epoch, lines }.bytes());
+        self.pages.push(|page| Posting { kind, epoch, lines }.append_bytes(page));
         self.journal.append(kind, epoch, lines);
         Ok(position)
     }
@@ -198,9 +198,9 @@ impl Ledger {
         self.epoch
     }
 
-    /// Root of the hash tree over all postings.
+    /// Root of the hash tree over all pages of postings.
     pub fn root(&self) -> Hash {
-        self.frontier.root()
+        self.pages.root()
     }
 
     /// Falsifies a balance, so that a test can see the auditor find it.

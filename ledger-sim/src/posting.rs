@@ -77,19 +77,29 @@ pub struct Posting<'a> {
 
 impl Posting<'_> {
     /// Canonical bytes: kind (1), epoch (4), number of lines (4), then for each line family (1),
-    /// index (4) and amount (8), all big-endian. This is the entry that the journal's tree hashes.
+    /// index (4) and amount (8), all big-endian.
     pub fn bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(9 + 13 * self.lines.len());
-        bytes.push(self.kind as u8);
-        bytes.extend_from_slice(&self.epoch.to_be_bytes());
-        // Account indices are 32 bits wide, and so is the count of lines over them.
-        bytes.extend_from_slice(&(self.lines.len() as u32).to_be_bytes());
-        for line in self.lines {
-            bytes.push(line.account.family() as u8);
-            bytes.extend_from_slice(&line.account.index().to_be_bytes());
-            bytes.extend_from_slice(&line.amount.to_be_bytes());
-        }
+        let mut bytes = Vec::new();
+        self.append_bytes(&mut bytes);
         bytes
+    }
+
+    /// Appends what [`Self::bytes`] gives: pages of such bytes are what the journal's tree hashes.
+    pub fn append_bytes(&self, bytes: &mut Vec<u8>) {
+        let mut head = [0; 9];
+        head[0] = self.kind as u8;
+        head[1..5].copy_from_slice(&self.epoch.to_be_bytes());
+        // Account indices are 32 bits wide, and so is the count of lines over them.
+        head[5..].copy_from_slice(&(self.lines.len() as u32).to_be_bytes());
+        bytes.reserve(9 + 13 * self.lines.len());
+        bytes.extend_from_slice(&head);
+        for line in self.lines {
+            let mut side = [0; 13];
+            side[0] = line.account.family() as u8;
+            side[1..5].copy_from_slice(&line.account.index().to_be_bytes());
+            side[5..].copy_from_slice(&line.amount.to_be_bytes());
+            bytes.extend_from_slice(&side);
+        }
     }
 }
 

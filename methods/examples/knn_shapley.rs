@@ -50,6 +50,7 @@ fn main() -> Result<(), String> {
         optimiser: Optimiser::default(),
         clip_norm: None,
         schedule: Schedule::Constant,
+        rounds: None,
         given: Given::NONE,
     };
     let trainer = Trainer::new(&network, &train, &training, SEED);

@@ -32,6 +32,7 @@ const PLAIN: Training = Training {
     optimiser: Optimiser::heavy_ball(0.9, 1e-3),
     clip_norm: None,
     schedule: Schedule::Constant,
+    rounds: None,
     given: Given::NONE,
 };
 

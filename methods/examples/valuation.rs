@@ -54,6 +54,7 @@ impl Digits {
                 optimiser: Optimiser::heavy_ball(0.9, 0.01),
                 clip_norm: None,
                 schedule: Schedule::Constant,
+                rounds: None,
                 given: Given::NONE,
             },
             spent: Mutex::new(0.0),

@@ -35,6 +35,7 @@ fn ten_contributors_retrained() {
         optimiser: Optimiser::heavy_ball(0.95, 0.01),
         clip_norm: None,
         schedule: Schedule::Constant,
+        rounds: None,
         given: Given::NONE,
     };
     let network = Network::dense(&[64, 10], Activation::Tanh);

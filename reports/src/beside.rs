@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use attribench_core::{Record, Timing};
+use attribench_core::{Record, Timing, UtilityGap};
 
 use crate::ReportError;
 use crate::error::{make_folder, write_file};
@@ -17,11 +17,16 @@ const UTILITIES: [(&str, &str); 3] = [
     ("utility-gain", "Gained, nats"),
 ];
 
-/// Writes `report.html` and one figure of all runs into a folder; returns the path of the page.
+/// Writes `report.html`, one figure of all runs and the differences between models that were asked
+/// the same into a folder; returns the path of the page.
 ///
 /// # Errors
 /// When the figure cannot be drawn or a file cannot be written.
-pub fn write_beside(runs: &[(Record, Vec<Timing>)], folder: &Path) -> Result<PathBuf, ReportError> {
+pub fn write_beside(
+    runs: &[(Record, Vec<Timing>)],
+    gaps: &[UtilityGap],
+    folder: &Path,
+) -> Result<PathBuf, ReportError> {
     let borrowed: Vec<(&Record, &[Timing])> =
         runs.iter().map(|(record, timings)| (record, timings.as_slice())).collect();
     let figure = scenarios::figure(&borrowed);
@@ -30,6 +35,7 @@ pub fn write_beside(runs: &[(Record, Vec<Timing>)], folder: &Path) -> Result<Pat
     let sections = [
         section("figures", "Figure", &figure_section(&figure)?),
         section("utilities", "What stays with where a run began", &utilities(runs)),
+        section("gaps", "Models against each other", &differences(gaps)),
     ];
     let path = folder.join(PAGE_FILE);
     let page = document(&escape("runs side by side"), &sections.concat());
@@ -59,5 +65,30 @@ fn utilities(runs: &[(Record, Vec<Timing>)]) -> String {
          compare by these columns: a specialised model, a general one, and one that was general \
          first.</p>\n<div class=\"wide\"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\
          </tbody></table></div>\n"
+    )
+}
+
+fn differences(gaps: &[UtilityGap]) -> String {
+    if gaps.is_empty() {
+        return "<p>No two of these runs ask the same queries.</p>\n".to_owned();
+    }
+    let rows: String = gaps
+        .iter()
+        .map(|UtilityGap { more, than, gap }| {
+            format!(
+                "<tr><td>{}</td><td>{}</td><td class=\"number\">{}</td></tr>\n",
+                escape(more),
+                escape(than),
+                estimate(gap)
+            )
+        })
+        .collect();
+    format!(
+        "<p>What one model gives the same queries more than another, mean over queries of the \
+         difference query by query, with its 95 % interval. The start of a run is the model that it \
+         began at. A performance gap of the ledger simulator's adoption model is such a \
+         difference.</p>\n<div class=\"wide\"><table>\n<thead><tr><th scope=\"col\">Model</th>\
+         <th scope=\"col\">Against</th><th scope=\"col\" class=\"number\">Nats</th></tr></thead>\n\
+         <tbody>\n{rows}</tbody></table></div>\n"
     )
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use attribench_core::{
     AccessLevel, Agreement, EffectPair, Estimate, Failure, ForgeryFinding, GameShare, Manipulated,
-    Payout, Record, Row, SamplingError, Trial, Verdict,
+    Payout, QueryUtility, Record, Row, SamplingError, Trial, Verdict,
 };
 use polars::prelude::*;
 use serde::de::IntoDeserializer;
@@ -35,6 +35,8 @@ struct Words {
     forgeries: Vec<ForgeryFinding>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     agreements: Vec<Agreement>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    query_utilities: Vec<QueryUtility>,
 }
 
 /// Writes a record into a folder: `rows.parquet`, `rows.csv`, `effects.parquet`,
@@ -55,6 +57,7 @@ pub fn write_tables(record: &Record, folder: &Path) -> Result<(), ReportError> {
         manipulated: record.manipulated.clone(),
         forgeries: record.forgeries.clone(),
         agreements: record.agreements.clone(),
+        query_utilities: record.query_utilities.clone(),
     };
     let path = folder.join(WORDS_FILE);
     write_file(&path, &to_json(&words, &path)?)?;
@@ -84,6 +87,7 @@ pub fn read_tables(folder: &Path) -> Result<Record, ReportError> {
         manipulated: words.manipulated,
         forgeries: words.forgeries,
         agreements: words.agreements,
+        query_utilities: words.query_utilities,
     })
 }
 

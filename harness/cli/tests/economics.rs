@@ -93,6 +93,7 @@ fn threads_and_interruptions_leave_no_trace() {
 fn everything_wrong_is_told_with_line_and_column() {
     let faulty = SCENARIO
         .replace("contributors: 100 %", "contributors: 90 %, model: 20 %")
+        .replace("supply: 1000000 tokens", "supply: -5 tokens")
         .replace("useful: 50 %", "useful: 500 %")
         .replace("per-query: 1 tokens", "per-query: 1 pound")
         .replace("sybil-splitter", "sibyl-splitter");
@@ -101,13 +102,14 @@ fn everything_wrong_is_told_with_line_and_column() {
     assert_eq!(output.status.code(), Some(2));
     let said = words(&output);
     for part in [
+        "tiny.yaml:9:9: `token.supply`: expected an amount of the token",
         "tiny.yaml:10:27: `contributors.useful`: expected a share",
         "tiny.yaml:12:8: `fees.per-query`: expected money",
         "units tokens, base-units, USD",
         "110 % of the net fee",
         "unknown agent `sibyl-splitter`",
         "did you mean `sybil-splitter`?",
-        "4 errors found; nothing was run",
+        "5 errors found; nothing was run",
     ] {
         assert!(said.contains(part), "{part} not in {said}");
     }

@@ -145,6 +145,18 @@ fn a_run_begins_where_its_base_ended() {
     assert_eq!(beside.code, Some(0), "{}", beside.stderr);
     let page = fs::read_to_string(folder.path().join("both/report.html")).unwrap();
     assert!(page.contains("Utility at start") && page.matches("<td>tiny</td>").count() == 2);
+    // The tuned run begins at the base's end: no gap between these two, the run's gain to the other.
+    assert!(beside.stdout.contains("base at end against tuned at start"), "{}", beside.stdout);
+    let told = call(folder.path(), ["beside", "base", "tuned", "--out", "both", "--json"]);
+    let gaps: Value = serde_json::from_str(&told.stdout).expect("standard output is JSON");
+    let gaps: Vec<f64> = gaps
+        .as_array()
+        .expect("gaps")
+        .iter()
+        .map(|gap| gap["gap"]["point"].as_f64().expect("a number"))
+        .collect();
+    assert_eq!(gaps.len(), 3);
+    assert!(gaps[1].abs() < 1e-12 && (gaps[0] + gaps[2]).abs() < 1e-12, "{gaps:?}");
     let absent = call(folder.path(), ["check", "tiny.yaml", "--set", "base={ weights: gone.npz }"]);
     assert_eq!(absent.code, Some(2));
     assert!(absent.stderr.contains("`base.weights`"), "{}", absent.stderr);
@@ -178,6 +190,91 @@ fn an_answer_is_shared_out_among_contributors() {
     let unknown = call(folder.path(), [&ask[..], &["--method", "bm26"]].concat());
     assert_eq!(unknown.code, Some(2));
     assert!(unknown.stderr.contains("unknown method `bm26` (known: bm25"), "{}", unknown.stderr);
+}
+
+/// The point of the row of a method, a metric and a truth.
+fn point(record: &Value, (method, metric, truth): (&str, &str, &str)) -> f64 {
+    let rows = record["rows"].as_array().expect("rows").iter();
+    let mut found = rows
+        .filter(|row| row["method"] == method && row["metric"] == metric && row["truth"] == truth);
+    let row = found.next().unwrap_or_else(|| panic!("no {metric} of {method} on {truth}"));
+    row["value"]["point"].as_f64().expect("a number")
+}
+
+#[test]
+fn contributors_who_come_in_rounds_are_trained_on_in_their_round() {
+    let folder = place(EXPERIMENT);
+    let set = ["--set", "training.rounds={ count: 2 }", "--set", "training.clip-norm=null"];
+    let rounds = record(&folder, &[&["--out", "rounds"], &set[..]].concat());
+    let shares: f64 = (1..=2)
+        .map(|round| point(&rounds, ("truth", "paid-share", &format!("round-{round}"))))
+        .sum();
+    assert!((shares - 1.0).abs() < 1e-12, "the whole pool goes to one round or the other");
+    // Cook and miner come first. What they lose by leaving is what the row says.
+    let effect = point(&rounds, ("round-1", "effect-of-round", "leave-contributor-out"));
+    let pairs = rounds["effects"].as_array().expect("effects");
+    let of_first: Vec<f64> = pairs
+        .iter()
+        .filter(|pair| pair["method"] == "grad-dot" && pair["truth"] == "leave-contributor-out")
+        .filter(|pair| pair["removed"] == "cook" || pair["removed"] == "miner")
+        .map(|pair| pair["measured"].as_f64().expect("a number"))
+        .collect();
+    assert_eq!(of_first.len(), 2 * 8);
+    assert!((of_first.iter().sum::<f64>() / 8.0 - effect).abs() < 1e-12);
+    let page = fs::read_to_string(folder.path().join("rounds/report.html")).unwrap();
+    assert!(page.contains("Share of the pool by the round in which contributors came"));
+    for (wrong, told) in [
+        ("{ count: 5 }", "`rounds`: 5 rounds of 4 contributors"),
+        ("{ count: 1 }", "use at least 2 rounds"),
+    ] {
+        let set = format!("training.rounds={wrong}");
+        let ended = call(folder.path(), ["check", "tiny.yaml", "--set", &set]);
+        assert!(ended.code == Some(2) && ended.stderr.contains(told), "{}", ended.stderr);
+    }
+}
+
+#[test]
+fn a_proxy_that_is_the_model_itself_gives_what_the_run_gives() {
+    let proxies = "  - grad-dot: { label: twin, proxy: { gpt: { layers: 1, width: 8, heads: 2 } } }
+  - metagradient: { label: far, proxy: { gpt: { layers: 1, width: 8, heads: 2 } } }
+  - grad-dot: { label: small, proxy: { gpt: { layers: 1, width: 4, heads: 1 } } }
+";
+    let folder =
+        place(&EXPERIMENT.replace("  - metagradient\n", &format!("  - metagradient\n{proxies}")));
+    let found = record(&folder, &["--out", "proxies"]);
+    let truth = "leave-contributor-out";
+    for metric in ["contributor-pearson", "contributor-spearman"] {
+        for (proxy, method) in [("twin", "grad-dot"), ("far", "metagradient")] {
+            assert_eq!(
+                point(&found, (proxy, metric, truth)).to_bits(),
+                point(&found, (method, metric, truth)).to_bits(),
+                "the same beginning, order and steps are the same run"
+            );
+        }
+    }
+    let rows = found["rows"].as_array().expect("rows");
+    let mut proxied = rows.iter().filter(|row| row["method"] == "far");
+    assert!(proxied.all(|row| row["access"] == "black-box"), "of the run it reads its data alone");
+    assert_ne!(
+        point(&found, ("small", "contributor-pearson", truth)).to_bits(),
+        point(&found, ("twin", "contributor-pearson", truth)).to_bits()
+    );
+    for (wrong, told) in [
+        ("bm25: { proxy: gpt }", "this method looks into no model"),
+        ("grad-dot: { proxy: gtp }", "unknown model `gtp`"),
+        ("grad-dot: { proxy: { gpt: { layers: 1 } } }", "missing field `width`"),
+        (
+            "grad-dot: { known: 0.5, proxy: { gpt: { layers: 1, width: 4, heads: 1 } } }",
+            "a part of a proxy",
+        ),
+    ] {
+        let wrong = EXPERIMENT.replace(
+            "  - metagradient\n",
+            &format!("  - {wrong}\n").replace("grad-dot: {", "grad-dot: { label: other,"),
+        );
+        let ended = call(place(&wrong).path(), ["check", "tiny.yaml"]);
+        assert!(ended.code == Some(2) && ended.stderr.contains(told), "{told}: {}", ended.stderr);
+    }
 }
 
 #[test]

@@ -52,8 +52,8 @@ pub use model::{
 pub use optimiser::{AdamW, HeavyBall, Optimiser, Sgd, StepSize, UpdateRule, WeightDecay};
 pub use real::Real;
 pub use record::{
-    Agreement, EffectPair, Failure, ForgeryFinding, GameShare, Manipulated, Payout, Record, Row,
-    SamplingError, Timing, Trial, TrialOutcome, Verdict,
+    Agreement, EffectPair, Failure, ForgeryFinding, GameShare, Manipulated, Payout, QueryUtility,
+    Record, Row, SamplingError, Timing, Trial, TrialOutcome, UtilityGap, Verdict,
 };
 pub use retrain::{Measured, Retrain};
 pub use run::{Checkpoint, Observer, Recipe, Run, RunError, Step};

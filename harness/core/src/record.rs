@@ -206,6 +206,30 @@ pub struct Agreement {
     pub correlation: Estimate,
 }
 
+/// Utility of one query before the first step of a run and after its last.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct QueryUtility {
+    /// Id of the query.
+    pub query: u32,
+    /// Digest of what the query is: the same in another run that asks the same.
+    pub content: String,
+    /// Utility before the first step.
+    pub start: f64,
+    /// Utility after the last step.
+    pub end: f64,
+}
+
+/// What one model gives queries more than another.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct UtilityGap {
+    /// The one, as `RUN at end`.
+    pub more: String,
+    /// The other.
+    pub than: String,
+    /// Mean over queries of the difference of utilities, query by query.
+    pub gap: Estimate,
+}
+
 /// Everything that an experiment reports.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Record {
@@ -240,4 +264,7 @@ pub struct Record {
     /// Agreement of every two methods.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub agreements: Vec<Agreement>,
+    /// Utilities of the queries, one by one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub query_utilities: Vec<QueryUtility>,
 }

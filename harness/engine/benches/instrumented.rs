@@ -97,6 +97,7 @@ fn instrumented(criterion: &mut Criterion) {
                 optimiser: Optimiser::heavy_ball(momentum, 0.0),
                 clip_norm: None,
                 schedule: Schedule::Constant,
+                rounds: None,
                 given: Given::NONE,
             };
             let trainer = Trainer::new(&network, &train, &training, SEED);

@@ -58,6 +58,7 @@ fn metagradient(criterion: &mut Criterion) {
                 optimiser,
                 clip_norm: None,
                 schedule: Schedule::Constant,
+                rounds: None,
                 given: Given::NONE,
             };
             let trainer = Trainer::new(&network, &train, &training, SEED);

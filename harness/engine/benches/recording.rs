@@ -147,6 +147,7 @@ fn recording(criterion: &mut Criterion) {
         optimiser: Default::default(),
         clip_norm: None,
         schedule: Schedule::Constant,
+        rounds: None,
         given: Given::NONE,
     };
     let trainer = Trainer::new(&network, &train, &training, SEED);

@@ -22,6 +22,10 @@ pub const METRICS: &[(&str, &str)] = &[
     ("copy-largest-gain", "largest such change"),
     ("curvature-products", "Hessian- or GGN-vector products, examples times directions"),
     (
+        "effect-of-round",
+        "what queries lose without each of those who came in a round, sum over them",
+    ),
+    (
         "error-coverage",
         "how often the exact value lies within two standard errors of the sampled one",
     ),
@@ -58,6 +62,7 @@ pub const METRICS: &[(&str, &str)] = &[
     ("mispaid-share", "share of the pool in wrong hands: total variation of the shares"),
     ("mispaid-tokens", "tokens in wrong hands"),
     ("noise-floor", "deviation of an effect that is nothing, from runs one ulp apart"),
+    ("paid-share", "share of the pool that goes to those who came in a round; asked of the first"),
     ("payout-rank-correlation", "rank correlation of payouts"),
     ("query-accuracy", "share of queries that the run gets right"),
     ("replay-deviation", "how far a replay ends from the parameters that a given run reached"),

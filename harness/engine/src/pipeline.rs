@@ -3,8 +3,8 @@
 use std::{sync::atomic::Ordering, time::Instant};
 
 use attribench_core::{
-    AccessLevel, ErasedMethod, Examples, Failure, FitReal, GameError, Queries, Real, Record,
-    RunError, Scale, ScoresError, Timing, Trial, stream,
+    AccessLevel, ErasedMethod, Examples, Failure, FitReal, GameError, Queries, QueryUtility, Real,
+    Record, RunError, Scale, ScoresError, Timing, Trial, stream,
 };
 use ndarray::{Array2, ArrayView2, s};
 use rand::Rng;
@@ -22,6 +22,7 @@ use crate::{
     measure::{MeasureError, Measurement, NoiseFloor, measure},
     plan::{Plan, PlannedMethod, Registries},
     progress::Progress,
+    proxy::score_by_proxy,
     recording::{Recorder, record_states},
     retrain::Retrainer,
     scoring::{Attributed, Logged, Scored, ScoringError, score},
@@ -162,11 +163,10 @@ fn run_in<'a, T: FitReal>(
     clock.lap("work out the game");
     let floor = noise_floor(&run, &queries, &Key::of("floor", &spec.seed, &[&recipe_key]), store)?;
     clock.lap("noise floor");
-    let differentiates = |method: &dyn ErasedMethod| {
-        method.level() == AccessLevel::FullTrace && method.info().scale == Scale::Derivative
+    let differentiates = |planned: &PlannedMethod| {
+        planned.walks() && planned.method().info().scale == Scale::Derivative
     };
-    let planned = plan.methods.iter().flat_map(|method| &method.settings);
-    let metasmoothness = match planned.map(AsRef::as_ref).any(differentiates) {
+    let metasmoothness = match plan.methods.iter().any(differentiates) {
         true => Some(metasmoothness(&run, spec.seed, &recipe_key, store)?),
         false => None,
     };
@@ -198,6 +198,7 @@ fn run_in<'a, T: FitReal>(
     };
     let mut record = measure(&measurement, progress)?;
     record.failures = attribution.failures;
+    record.query_utilities = query_utilities(plan, &measurement.utilities);
     if let Some(asked) = &spec.closed_loop {
         record.rows.extend(closed_loop::rows(plan, &asked.value, registries, store, progress)?);
         // Conditions may bear on these rows as well.
@@ -316,7 +317,7 @@ fn contributor_scores_in<T: FitReal>(
     let (owners, count) = (plan.train.owners(), plan.train.contributors().len());
     let by_contributor = |attributed: &Attributed<'_>| {
         let sums = attributed.scored.scores.by_contributor(owners, count);
-        let level = attributed.planned.method().level();
+        let level = attributed.planned.level();
         (attributed.planned.label.clone(), level, sums.slice(columns).to_owned())
     };
     Ok(ContributorScores {
@@ -365,8 +366,7 @@ fn attribute<'a, T: FitReal>(
             let setting = planned.settings[chosen].as_ref();
             let seed = plan.spec.seed;
             let scored = score_from_log(planned, setting, run, queries, seed, run_key, store)?;
-            let walks = planned.method().level() == AccessLevel::FullTrace;
-            let logged = walks.then(|| Logged {
+            let logged = planned.walks().then(|| Logged {
                 size: LoggedRun::new(run, &planned.log, seed).size(),
                 explained: explained(&scored, &gain),
             });
@@ -377,7 +377,7 @@ fn attribute<'a, T: FitReal>(
             Err(TuningError::Scoring(ScoringError::Store(error))) => return Err(error),
             Err(error) => found.failures.push(Failure {
                 method: planned.label.clone(),
-                access: planned.method().level(),
+                access: planned.level(),
                 reason: error.to_string(),
             }),
         }
@@ -387,7 +387,8 @@ fn attribute<'a, T: FitReal>(
     Ok(found)
 }
 
-/// Scores of a method that sees of the run what its log keeps, or its end beside known examples.
+/// Scores of a method that sees of the run what its log keeps, or its end beside known examples, or
+/// the run of a proxy.
 fn score_from_log<T: FitReal>(
     planned: &PlannedMethod,
     setting: &dyn ErasedMethod,
@@ -406,6 +407,9 @@ fn score_from_log<T: FitReal>(
             source: error.into(),
         };
         return Ok(Scored { scores: scores.map_err(failed)?, ..scored });
+    }
+    if let Some(proxy) = &planned.proxy {
+        return score_by_proxy((planned, proxy), setting, run, queries, seed, run_key, store);
     }
     if planned.log.is_whole() {
         return score(&planned.label, setting, run, queries, seed, run_key, store);
@@ -427,6 +431,20 @@ fn utilities_at_ends<T: Real>(
     };
     let (first, last) = (run.states().first(), run.states().last());
     [at(first.expect("the start is kept")), at(last.expect("the end is kept"))]
+}
+
+/// Utilities query by query, so that runs that ask the same can be compared.
+fn query_utilities(plan: &Plan, [start, end]: &[Vec<f64>; 2]) -> Vec<QueryUtility> {
+    let ids = plan.queries.ids().iter().zip(plan.query_contents());
+    let utilities = start.iter().zip(end);
+    ids.zip(utilities)
+        .map(|((id, content), (&start, &end))| QueryUtility {
+            query: id.0,
+            content: content.as_str().to_owned(),
+            start,
+            end,
+        })
+        .collect()
 }
 
 /// What examples and accounts were credited with, of the gain of all queries; what an account

@@ -19,6 +19,8 @@ use crate::{
     files::parameters,
     games::{self, PlannedGame},
     known_part::KnownShare,
+    measure::rounds::label as round_label,
+    proxy::Proxy,
     spec::{Base, Named, Precision, Spec},
     store::Key,
     trace::Keeping,
@@ -52,12 +54,24 @@ pub struct PlannedMethod {
     pub log: Instrumentation,
     /// Share of the examples that the method is shown, the `known` among its parameters.
     pub known: Option<KnownShare>,
+    /// Model that is trained and looked into instead, the `proxy` among its parameters.
+    pub proxy: Option<Proxy>,
 }
 
 impl PlannedMethod {
     /// The method in its first setting: name, scale and access are those of all.
     pub fn method(&self) -> &dyn ErasedMethod {
         self.settings[0].as_ref()
+    }
+
+    /// What is read of the run: by a proxy, its data alone.
+    pub fn level(&self) -> AccessLevel {
+        if self.proxy.is_some() { AccessLevel::BlackBox } else { self.method().level() }
+    }
+
+    /// Whether the method walks the run itself, step by step.
+    pub fn walks(&self) -> bool {
+        self.level() == AccessLevel::FullTrace
     }
 }
 
@@ -93,11 +107,6 @@ pub fn check(text: &str, registries: &Registries<'_>) -> Result<Plan, Vec<Diagno
     let mut spec = Spec::parse(text)?;
     let mut found = Vec::new();
     check_numbers(&spec, &mut found);
-    let methods = plan_methods(&spec, registries, &mut found);
-    let game = games::plan(&spec, registries.values, &mut found);
-    let conditions = plan_conditions(&spec, &methods, game.as_ref(), &mut found);
-    check_money(&spec, &methods, registries, &mut found);
-    check_closed_loop(&spec, registries, &mut found);
     let prepared = match prepare(&spec) {
         Ok(prepared) => Some(prepared),
         Err(reason) => {
@@ -105,6 +114,14 @@ pub fn check(text: &str, registries: &Registries<'_>) -> Result<Plan, Vec<Diagno
             None
         }
     };
+    let splits = prepared.as_ref().map(|prepared| &prepared.splits);
+    let methods = plan_methods(&spec, registries, splits, &mut found);
+    let game = games::plan(&spec, registries.values, &mut found);
+    let conditions = plan_conditions(&spec, &methods, game.as_ref(), &mut found);
+    check_money(&spec, &methods, registries, &mut found);
+    check_closed_loop(&spec, registries, &mut found);
+    let can_step = spec.training.value.batch_size > 0
+        && splits.is_some_and(|splits| divide_rounds(&mut spec, splits, &mut found));
     let model = prepared.as_ref().and_then(|prepared| {
         check_data(&spec, &prepared.splits, &mut found);
         check_flips(&spec, prepared, &mut found);
@@ -112,11 +129,13 @@ pub fn check(text: &str, registries: &Registries<'_>) -> Result<Plan, Vec<Diagno
         let contributors = prepared.splits.train().contributors().len();
         games::check_players(&spec, contributors, &mut found);
         let model = plan_model(&spec, &prepared.splits, registries, &mut found)?;
-        let examples = prepared.splits.train().len();
-        check_logs(&spec, &methods, model.as_ref(), examples, &mut found);
+        if can_step {
+            let examples = prepared.splits.train().len();
+            check_logs(&spec, &methods, model.as_ref(), examples, &mut found);
+        }
         Some(model)
     });
-    if let (Some(prepared), Some(model)) = (&prepared, &model) {
+    if let (Some(prepared), Some(model), true) = (&prepared, &model, can_step) {
         let layout = Model::<f64>::layout(model.as_ref());
         let ids = prepared.splits.train().ids();
         let names = spec.base.as_ref().map(|base| base.value.parameters.clone());
@@ -174,9 +193,22 @@ fn prepare(spec: &Spec) -> Result<Prepared, String> {
     Ok(Prepared { splits, answer_key })
 }
 
+/// Tells the rounds whose the rows are; whether that went well.
+fn divide_rounds(spec: &mut Spec, splits: &Splits, found: &mut Vec<Diagnostic>) -> bool {
+    let Some(rounds) = &mut spec.training.value.rounds else { return true };
+    let train = splits.train();
+    let divided = rounds.divide(train.owners(), train.contributors().len());
+    if let Err(reason) = divided {
+        found.push(Diagnostic::at(&spec.training, format!("`rounds`: {reason}")));
+        return false;
+    }
+    true
+}
+
 fn plan_methods(
     spec: &Spec,
     registries: &Registries<'_>,
+    splits: Option<&Splits>,
     found: &mut Vec<Diagnostic>,
 ) -> Vec<PlannedMethod> {
     let mut labels = BTreeSet::new();
@@ -216,6 +248,14 @@ fn plan_methods(
                 continue;
             }
         };
+        let proxy = match take_proxy(&mut parameters, entry) {
+            Ok(proxy) => proxy,
+            Err(reason) => {
+                found.push(Diagnostic::at(asked, format!("method `{name}`: {reason}")));
+                continue;
+            }
+        };
+        let is_whole = log.is_whole() && known.is_none() && proxy.is_none();
         let settings = match grid(parameters) {
             Ok(settings) => settings,
             Err(reason) => {
@@ -225,15 +265,24 @@ fn plan_methods(
         };
         if settings.len() > 1 {
             check_tuning(spec, asked, found);
-            if !log.is_whole() || known.is_some() {
+            if !is_whole {
                 let message = format!("method `{name}` is tuned over a part of the run");
-                let hint = "leave out `tune`, or `logged` and `known`";
+                let hint = "leave out `tune`, or `logged`, `known` and `proxy`";
                 found.push(Diagnostic::at(asked, message).hint(hint));
             }
         }
+        if proxy.is_some() && !(log.is_whole() && known.is_none()) {
+            let message = format!("method `{name}` looks into a part of a proxy");
+            found.push(Diagnostic::at(asked, message).hint("leave out `logged` and `known`"));
+        }
+        // Without data no model can be built, and the plan fails for that.
+        let proxy = proxy.zip(splits).and_then(|(proxy, splits)| {
+            let (_, model) = built_model((&proxy, asked), splits, registries, found)?;
+            Some(Proxy { named: proxy, model: model.into() })
+        });
         let built = settings.into_iter().map(|setting| (entry.build)(setting).map(Arc::from));
         match built.collect() {
-            Ok(settings) => planned.push(PlannedMethod { label, settings, log, known }),
+            Ok(settings) => planned.push(PlannedMethod { label, settings, log, known, proxy }),
             Err(error) => {
                 let error: ParameterError = error;
                 found.push(Diagnostic::at(asked, format!("method `{name}`: {error}")));
@@ -303,6 +352,23 @@ fn take_known(
         ));
     }
     serde_json::from_value(known).map(Some).map_err(|error| format!("`known`: {error}"))
+}
+
+/// Takes `proxy` out of a method's parameters.
+fn take_proxy(
+    parameters: &mut serde_json::Value,
+    entry: &MethodEntry,
+) -> Result<Option<Named>, String> {
+    let Some(proxy) = parameters.as_object_mut().and_then(|map| map.remove("proxy")) else {
+        return Ok(None);
+    };
+    if entry.level == AccessLevel::BlackBox || entry.retrains {
+        let reads = if entry.retrains { "trains again" } else { "looks into no model" };
+        return Err(format!(
+            "`proxy` is a model to look into, and this method {reads}\nhint: leave it out"
+        ));
+    }
+    serde_json::from_value(proxy).map(Some).map_err(|error| format!("`proxy`: {error}"))
 }
 
 /// Logs that name what the run does not have.
@@ -379,6 +445,10 @@ fn plan_conditions(
     labels.extend(game.iter().flat_map(|game| game.labels()));
     // A forgery stands where a method does: `found-by-audit(forged-credits)`.
     labels.extend(spec.forgeries.iter().map(|forgery| forgery.name()));
+    // So does a round: `effect-of-round(round-1)`.
+    let rounds = spec.training.value.rounds.as_ref().map_or(0, |rounds| rounds.count);
+    let rounds: Vec<String> = (0..rounds).map(round_label).collect();
+    labels.extend(rounds.iter().map(String::as_str));
     let mut conditions = Vec::new();
     for text in &spec.expect {
         match Condition::parse(&text.value, &labels) {
@@ -395,9 +465,32 @@ fn plan_model(
     registries: &Registries<'_>,
     found: &mut Vec<Diagnostic>,
 ) -> Option<Arc<dyn AnyModel>> {
-    let Named { name, parameters } = &spec.model.value;
+    let named = &spec.model.value;
+    let (entry, model) = built_model((named, &spec.model), splits, registries, found)?;
+    let Some(base) = &spec.base else { return Some(model.into()) };
+    let resumed = base_parameters(&base.value, model.as_ref()).and_then(|theta| {
+        let (parameters, shape) = (named.parameters.clone(), data_shape(splits));
+        (entry.resume)(parameters, &shape, &theta, base.value.adapters)
+    });
+    match resumed {
+        Ok(model) => Some(model.into()),
+        Err(error) => {
+            found.push(Diagnostic::at(&spec.model, format!("model `{}`: {error}", named.name)));
+            None
+        }
+    }
+}
+
+/// A model by name for the data; `place` is where it was asked for.
+fn built_model<'r, P>(
+    (named, place): (&Named, &Spanned<P>),
+    splits: &Splits,
+    registries: &Registries<'r>,
+    found: &mut Vec<Diagnostic>,
+) -> Option<(&'r ModelEntry, Box<dyn AnyModel>)> {
+    let Named { name, parameters } = named;
     let Some(entry) = registries.models.iter().find(|entry| entry.name == name) else {
-        let name = Spanned::new(name, spec.model.referenced, spec.model.defined);
+        let name = Spanned::new(name, place.referenced, place.defined);
         let known = registries.models.iter().map(|entry| entry.name);
         found.push(Diagnostic::unknown("model", &name, known));
         return None;
@@ -412,26 +505,21 @@ fn plan_model(
     if let Some((read, given, fitting)) = mismatch {
         let message = format!("model `{name}` reads {read}, and the data are {given}");
         let hint = format!("name a model that reads them, for instance `{fitting}`");
-        found.push(Diagnostic::at(&spec.model, message).hint(hint));
+        found.push(Diagnostic::at(place, message).hint(hint));
         return None;
     }
-    let parts = [Some(splits.train()), Some(splits.query()), splits.tuning_query()];
-    let shape = DataShape::of(parts.into_iter().flatten());
-    let built = (entry.build)(parameters.clone(), &shape);
-    let resumed = |model: Box<dyn AnyModel>| match &spec.base {
-        None => Ok(model),
-        Some(base) => {
-            let theta = base_parameters(&base.value, model.as_ref())?;
-            (entry.resume)(parameters.clone(), &shape, &theta, base.value.adapters)
-        }
-    };
-    match built.and_then(resumed) {
-        Ok(model) => Some(model.into()),
+    match (entry.build)(parameters.clone(), &data_shape(splits)) {
+        Ok(model) => Some((entry, model)),
         Err(error) => {
-            found.push(Diagnostic::at(&spec.model, format!("model `{name}`: {error}")));
+            found.push(Diagnostic::at(place, format!("model `{name}`: {error}")));
             None
         }
     }
+}
+
+fn data_shape(splits: &Splits) -> DataShape {
+    let parts = [Some(splits.train()), Some(splits.query()), splits.tuning_query()];
+    DataShape::of(parts.into_iter().flatten())
 }
 
 /// Parameters at which the run begins.
@@ -511,11 +599,20 @@ fn check_numbers(spec: &Spec, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// An order that is given leaves nothing for further seeds to draw, and names examples that an
-/// attack on the data would change.
+/// An order that is given leaves nothing for further seeds or rounds to draw, and names examples
+/// that an attack on the data would change, as rounds do.
 fn check_given(spec: &Spec, found: &mut Vec<Diagnostic>) {
-    if spec.training.value.given.order.is_none() {
+    let training = &spec.training.value;
+    if let (Some(_), Some(asked)) = (&training.rounds, &spec.closed_loop) {
+        let message = "`rounds` lists whose examples come when, which an attack changes";
+        found.push(Diagnostic::at(asked, message).hint("leave out `closed-loop` or `rounds`"));
+    }
+    if training.given.order.is_none() {
         return;
+    }
+    if training.rounds.is_some() {
+        let message = "`given: order` says which batch comes when, and so does `rounds`";
+        found.push(Diagnostic::at(&spec.training, message).hint("leave out one of them"));
     }
     let truths = &spec.truths.value;
     let removals = [truths.leave_one_out, truths.leave_contributor_out].into_iter().flatten();
@@ -701,7 +798,7 @@ impl Plan {
         let recipe = (&spec.model.value, &spec.training.value, spec.precision, spec.utility);
         // A base is known by the parameters that it gives, wherever they lie.
         let base = spec.base.as_ref().map(|base| (base.value.adapters, self.beginning()));
-        Key::of("recipe", &(recipe, base), &[&data, &self.code, &spec.training.value.given.key()])
+        Key::of("recipe", &(recipe, base), &[&data, &self.code, &spec.training.value.order_key()])
     }
 
     /// Key of the parameters at which a run with a base begins; those of adapters are told by the
@@ -714,6 +811,11 @@ impl Plan {
         let outputs = model.outputs(&theta, first);
         let numbers = theta.iter().chain(&outputs);
         Key::of_content(&numbers.flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>())
+    }
+
+    /// What each query is, as a key of its content.
+    pub fn query_contents(&self) -> impl Iterator<Item = Key> + '_ {
+        (0..self.queries.len()).map(|row| Key::of_content(&example_bytes(&self.queries, row)))
     }
 
     /// Queries, and after them those for calibration.
@@ -870,20 +972,32 @@ fn dataset_bytes(dataset: Option<&Dataset>) -> Vec<u8> {
     let Some(dataset) = dataset else { return b"none".to_vec() };
     let mut bytes = Vec::new();
     bytes.extend(dataset.features().nrows().to_le_bytes());
-    bytes.extend(dataset.features().iter().flat_map(|value| value.to_le_bytes()));
+    for row in 0..dataset.len() {
+        bytes.extend(example_bytes(dataset, row));
+    }
     match dataset.targets() {
-        Targets::Classes { labels, names } => {
-            bytes.extend(labels.iter().flat_map(|label| label.to_le_bytes()));
-            bytes.extend(names.len().to_le_bytes());
-        }
-        Targets::Values(values) => bytes.extend(values.iter().flat_map(|v| v.to_le_bytes())),
-        Targets::Tokens { tokens, vocabulary } => {
-            bytes.extend(tokens.targets().iter().flat_map(|token| token.to_le_bytes()));
-            // The weight of a token says whether losses are summed or averaged.
-            bytes.extend((0..tokens.len()).flat_map(|row| tokens.scale(row).to_le_bytes()));
-            bytes.extend(vocabulary.to_le_bytes());
-        }
+        Targets::Classes { names, .. } => bytes.extend(names.len().to_le_bytes()),
+        Targets::Values(_) => {}
+        Targets::Tokens { vocabulary, .. } => bytes.extend(vocabulary.to_le_bytes()),
     }
     bytes.extend(dataset.ids().iter().flat_map(|id| id.0.to_le_bytes()));
+    bytes
+}
+
+/// Features and target of one example.
+fn example_bytes(dataset: &Dataset, row: usize) -> Vec<u8> {
+    let features = dataset.features();
+    let mut bytes: Vec<u8> =
+        features.row(row).iter().flat_map(|value| value.to_le_bytes()).collect();
+    match dataset.targets() {
+        Targets::Classes { labels, .. } => bytes.extend(labels[row].to_le_bytes()),
+        Targets::Values(values) => bytes.extend(values[row].to_le_bytes()),
+        Targets::Tokens { tokens, .. } => {
+            let targets = tokens.targets();
+            bytes.extend(targets.row(row).iter().flat_map(|token| token.to_le_bytes()));
+            // The weight of a token says whether losses are summed or averaged.
+            bytes.extend(tokens.scale(row).to_le_bytes());
+        }
+    }
     bytes
 }

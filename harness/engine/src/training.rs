@@ -7,7 +7,12 @@ use attribench_core::{
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
-use crate::{given::Given, trace::Keeping};
+use crate::{
+    given::Given,
+    rounds::{Round, Rounds},
+    store::Key,
+    trace::Keeping,
+};
 
 /// How the learning rate changes over the run. It never depends on the data or their weights.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -55,37 +60,43 @@ pub struct Training {
     /// How the learning rate changes.
     #[serde(default)]
     pub schedule: Schedule,
+    /// Contributors come in rounds; all are there from the first step where absent.
+    #[serde(default)]
+    pub rounds: Option<Rounds>,
     /// What of the run is read from files instead of drawn from the seed.
     #[serde(default)]
     pub given: Given,
 }
 
 impl Training {
-    /// Steps an epoch over `examples` examples.
-    pub fn steps_per_epoch(&self, examples: usize) -> usize {
-        examples.div_ceil(self.batch_size)
-    }
-
-    /// Steps of the whole run.
+    /// Steps of the whole run over `examples` examples.
     pub fn steps(&self, examples: usize) -> usize {
-        self.epochs * self.steps_per_epoch(examples)
+        match &self.rounds {
+            Some(rounds) => rounds.steps(self.epochs, self.batch_size),
+            None => self.epochs * examples.div_ceil(self.batch_size),
+        }
     }
 
-    /// Learning rate of step `step` of `steps`.
+    /// Learning rate of a step.
     pub fn learning_rate_at(&self, step: usize, examples: usize) -> f64 {
+        let whole = (0, examples);
+        let rounds = self.rounds.as_ref();
+        let (first, examples) =
+            rounds.map_or(whole, |rounds| rounds.at(step, self.epochs, self.batch_size));
+        let (step, per_epoch) = (step - first, examples.div_ceil(self.batch_size));
+        let steps = self.epochs * per_epoch;
         match self.schedule {
             Schedule::Constant => self.learning_rate,
             Schedule::Step { every, factor } => {
-                let epoch = step / self.steps_per_epoch(examples);
+                let epoch = step / per_epoch;
                 self.learning_rate * factor.powi((epoch / every) as i32)
             }
             Schedule::Cosine => {
-                let share = step as f64 / self.steps(examples) as f64;
+                let share = step as f64 / steps as f64;
                 self.learning_rate * half_cosine(share)
             }
             Schedule::WarmupCosine { warmup } => {
-                let (steps, rising) =
-                    (self.steps(examples), warmup * self.steps_per_epoch(examples));
+                let rising = warmup * per_epoch;
                 if step < rising {
                     return self.learning_rate * ((step + 1) as f64 / rising as f64);
                 }
@@ -111,6 +122,16 @@ impl Training {
         UpdateRule { optimiser, clip_norm, batch_size }
     }
 
+    /// What decides the order of a seed beside the numbers here: a given one, or who comes when.
+    pub fn order_key(&self) -> Key {
+        let mut bytes = Vec::new();
+        for cohort in self.rounds.iter().flat_map(Rounds::cohorts) {
+            bytes.extend((cohort.len() as u64).to_le_bytes());
+            bytes.extend(cohort.iter().flat_map(|&row| (row as u64).to_le_bytes()));
+        }
+        Key::of("order", &(), &[&self.given.key(), &Key::of_content(&bytes)])
+    }
+
     fn step_size(&self, step: usize, examples: usize) -> StepSize {
         StepSize { index: step, learning_rate: self.learning_rate_at(step, examples) }
     }
@@ -134,11 +155,15 @@ impl Order {
         if let Some(batches) = training.given.batches() {
             return Self { batches: batches.to_vec() };
         }
+        let whole = || vec![Round { first_step: 0, rows: (0..examples).collect() }];
+        let (epochs, size) = (training.epochs, training.batch_size);
+        let rounds = training.rounds.as_ref().map_or_else(whole, |all| all.rounds(epochs, size));
         let mut batches = Vec::with_capacity(training.steps(examples));
-        for epoch in 0..training.epochs {
-            let mut rows: Vec<usize> = (0..examples).collect();
+        let rounds = rounds.iter().flat_map(|round| std::iter::repeat_n(&round.rows, epochs));
+        for (epoch, rows) in rounds.enumerate() {
+            let mut rows = rows.clone();
             rows.shuffle(&mut stream(seed, "order", epoch as u64));
-            batches.extend(rows.chunks(training.batch_size).map(<[usize]>::to_vec));
+            batches.extend(rows.chunks(size).map(<[usize]>::to_vec));
         }
         Self { batches }
     }
@@ -385,7 +410,7 @@ impl<'a, T: Real> Walk<'a, T> {
 mod tests {
     use attribench_core::Optimiser;
 
-    use super::{Given, Order, Schedule, Training};
+    use super::{Given, Order, Rounds, Schedule, Training};
 
     fn training(schedule: Schedule) -> Training {
         Training {
@@ -395,6 +420,7 @@ mod tests {
             optimiser: Optimiser::default(),
             clip_norm: None,
             schedule,
+            rounds: None,
             given: Given::NONE,
         }
     }
@@ -417,6 +443,24 @@ mod tests {
         let warm = rates(Schedule::WarmupCosine { warmup: 1 });
         assert_eq!((warm[2], warm[3]), (0.8, 0.8));
         assert!((warm[0] - 0.8 / 3.0).abs() < 1e-15 && (warm[6] - 0.6).abs() < 1e-15, "{warm:?}");
+    }
+
+    #[test]
+    fn every_round_trains_on_its_own_and_goes_through_the_schedule() {
+        // Contributors 0 and 1 have rows 0..4, contributor 2 rows 4..7.
+        let mut rounds: Rounds = serde_json::from_str(r#"{"count": 2}"#).unwrap();
+        rounds.divide(&[0, 0, 1, 1, 2, 2, 2], 3).unwrap();
+        let training = Training { rounds: Some(rounds), ..training(Schedule::Cosine) };
+        // Batches of 3: 4 epochs of 2 steps each, then 4 of 1.
+        assert_eq!(training.steps(7), 12);
+        let order = Order::of_seed(&training, 7, 3);
+        assert_eq!(order.batches().len(), 12);
+        assert!(order.batches()[..8].concat().iter().all(|&row| row < 4));
+        assert!(order.batches()[8..].concat().iter().all(|&row| row >= 4));
+        assert_eq!(order.batches()[6..8].concat().len(), 4);
+        let rate = |step| training.learning_rate_at(step, 7);
+        assert_eq!((rate(0), rate(8)), (0.8, 0.8));
+        assert!((rate(4) - 0.4).abs() < 1e-15 && (rate(10) - 0.4).abs() < 1e-15);
     }
 
     #[test]

@@ -19,6 +19,7 @@ const TRAINING: Training = Training {
     optimiser: Optimiser::heavy_ball(0.0, 0.0),
     clip_norm: None,
     schedule: Schedule::Constant,
+    rounds: None,
     given: Given::NONE,
 };
 

@@ -30,6 +30,7 @@ fn training(momentum: f64) -> Training {
         optimiser: Optimiser::heavy_ball(momentum, 0.01),
         clip_norm: None,
         schedule: Schedule::Constant,
+        rounds: None,
         given: Given::NONE,
     }
 }

@@ -31,6 +31,7 @@ fn training() -> Training {
         optimiser: Optimiser::default(),
         clip_norm: None,
         schedule: Schedule::Constant,
+        rounds: None,
         given: Given::NONE,
     }
 }

@@ -33,6 +33,7 @@ const TRAINING: Training = Training {
     optimiser: Optimiser::heavy_ball(0.9, 0.01),
     clip_norm: None,
     schedule: Schedule::Cosine,
+    rounds: None,
     given: Given::NONE,
 };
 

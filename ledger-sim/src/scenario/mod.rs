@@ -295,7 +295,7 @@ fn read_clock(root: &Fields<'_>) -> Clock {
 }
 
 fn read_world(root: &Fields<'_>, clock: &Clock) -> Option<World> {
-    let economy = money::read(root, clock)?;
+    let economy = money::read(root, clock);
     let contributors = people::read_contributors(root, &economy);
     let demand = people::read_demand(root);
     let estimator = people::read_estimator(root);

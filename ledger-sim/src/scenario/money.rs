@@ -150,7 +150,7 @@ pub struct TokenEconomy {
 }
 
 /// Reads the money sections; `None` when the token itself cannot be read.
-pub(super) fn read(root: &Fields<'_>, clock: &Clock) -> Option<TokenEconomy> {
+pub(super) fn read(root: &Fields<'_>, clock: &Clock) -> TokenEconomy {
     let token = root.section("token");
     let decimals = token.get("decimals", 9, |entry| entry.count(0, 18)) as u32;
     let supply = token.need("supply", None, |entry| read_supply(entry, decimals));
@@ -161,7 +161,8 @@ pub(super) fn read(root: &Fields<'_>, clock: &Clock) -> Option<TokenEconomy> {
     );
     let unminted_entry = token.find("unminted");
     token.close();
-    let scale = supply?;
+    // A scenario without a supply is refused; its other amounts are still checked.
+    let scale = supply.unwrap_or_else(|| largest_supply(decimals));
     let unminted = unminted_entry.and_then(|entry| entry.tokens(scale)).unwrap_or(Amount::ZERO);
     let allocations = root.get("allocation", vec![], |entry| {
         Some(entry.list().iter().filter_map(|bucket| read_allocation(bucket, scale)).collect())
@@ -193,7 +194,7 @@ pub(super) fn read(root: &Fields<'_>, clock: &Clock) -> Option<TokenEconomy> {
     let emission = read_emission(root, scale);
     check_emission(root, &emission, scale, clock, treasury_tokens, unminted, &allocations);
     let friction = read_friction(root, scale);
-    Some(TokenEconomy {
+    TokenEconomy {
         scale,
         price,
         allocations,
@@ -205,7 +206,7 @@ pub(super) fn read(root: &Fields<'_>, clock: &Clock) -> Option<TokenEconomy> {
         split,
         emission,
         friction,
-    })
+    }
 }
 
 fn read_supply(entry: &Entry<'_>, decimals: u32) -> Option<Option<Scale>> {
@@ -225,6 +226,12 @@ fn read_supply(entry: &Entry<'_>, decimals: u32) -> Option<Option<Scale>> {
             None
         }
     }
+}
+
+/// The most tokens of so many decimals that can be counted.
+fn largest_supply(decimals: u32) -> Scale {
+    let tokens = i64::MAX as u64 / 10u64.pow(decimals);
+    Scale::new(tokens, decimals).expect("the largest number holds so many")
 }
 
 fn read_price(entry: &Entry<'_>) -> Option<PricePath> {

@@ -14,6 +14,7 @@ mod mispaid;
 mod palette;
 mod payouts;
 mod retrofit_gap;
+mod rounds;
 mod sampling;
 pub(crate) mod scenarios;
 
@@ -114,6 +115,7 @@ pub fn draw_figures(record: &Record, run: &RunFacts, timings: &[Timing]) -> Vec<
     figures.extend(effects::figures(record));
     figures.extend(payouts::figures(record));
     figures.push(mispaid::figure(record));
+    figures.extend(rounds::figure(record));
     figures.extend(sampling::figures(record));
     figures.extend(closed_loop::figure(record));
     figures

@@ -122,14 +122,21 @@ fn check<'p>(arguments: &ExplainArguments, plan: &'p Plan) -> Result<Vec<&'p Pla
         bail!("unknown method `{unknown}` (known: {})", known.join(", "));
     }
     let is_asked = |method: &&PlannedMethod| match arguments.methods.is_empty() {
-        true => !method.method().retrains() && method.known.is_none(),
+        true => !method.method().retrains() && sees_the_run(method),
         false => arguments.methods.contains(&method.label),
     };
     let methods: Vec<&PlannedMethod> = plan.methods.iter().filter(is_asked).collect();
     if let Some(method) = methods.iter().find(|method| method.method().retrains()) {
         bail!("method `{}` trains on other data, which takes a whole experiment", method.label);
     }
+    if let Some(method) = methods.iter().find(|method| !sees_the_run(method)) {
+        bail!("method `{}` is shown a part of the data, or another model", method.label);
+    }
     Ok(methods)
+}
+
+fn sees_the_run(method: &PlannedMethod) -> bool {
+    method.known.is_none() && method.proxy.is_none()
 }
 
 /// An answer and what methods say of it.

@@ -211,7 +211,7 @@ fn save_scores(plan: &Plan, outcome: &Outcome<'_>, folder: &Path) -> Result<()> 
             scale: scores.scale(),
             method: Some(method.info().name.to_owned()),
             parameters: attributed.parameters.clone(),
-            access: Some(method.level()),
+            access: Some(attributed.planned.level()),
             facts: serde_json::json!({
                 "accounts": attributed.scored.accounts,
                 "cost": attributed.scored.cost,

@@ -305,7 +305,7 @@ fn attribution(
     let zero = Digest::default();
     let content: Vec<u8> = (0..queries).flat_map(|row| content(&plan.queries, row).0).collect();
     let entry = Attribution {
-        access: method.level().to_string(),
+        access: planned.level().to_string(),
         commitment: Count(0),
         cost: cost.iter().map(|(name, count)| ((*name).to_owned(), count.to_string())).collect(),
         errors: errors(rows, &planned.label),

@@ -6,6 +6,7 @@ mod game;
 mod mislabels;
 mod money;
 mod properties;
+pub(crate) mod rounds;
 
 use attribench_core::{Estimate, Record, Row, Scale};
 use ndarray::{Array1, Array2, ArrayView2, Axis, s};
@@ -111,6 +112,7 @@ pub fn measure(
     maker.accuracy_rows()?;
     maker.agreements()?;
     maker.game_rows();
+    maker.round_rows()?;
     progress.advance(1);
     maker.mislabel_rows()?;
     progress.advance(1);
@@ -162,7 +164,7 @@ impl<'a> Maker<'a> {
             dataset: plan.train.name().to_owned(),
             model: plan.spec.model.value.name.clone(),
             method: name.to_owned(),
-            access: method.map(|index| self.methods()[index].planned.method().level()),
+            access: method.map(|index| self.methods()[index].planned.level()),
             truth: place.truth.to_owned(),
             metric: place.metric.to_owned(),
             grain: place.grain.to_owned(),
@@ -186,16 +188,8 @@ impl<'a> Maker<'a> {
 
     /// Mean over queries with a bootstrap over queries.
     fn mean_over_queries(&self, values: &[f64]) -> Result<Estimate, MeasureError> {
-        let resamples = self.query_resamples()?;
-        let draws = (0..resamples.plan().draws)
-            .map(|draw| {
-                let counts = resamples.column_counts(draw);
-                let sum: f64 = counts.iter().zip(values).map(|(&c, v)| f64::from(c) * v).sum();
-                sum / values.len() as f64
-            })
-            .collect();
-        let point = values.iter().sum::<f64>() / values.len() as f64;
-        Ok(interval(point, draws, values.len(), 0))
+        let spec = &self.plan().spec;
+        mean_over_queries(values, spec.seed, spec.draws)
     }
 
     /// Scores of a method at the queries, `(n, Q)`.
@@ -207,6 +201,27 @@ impl<'a> Maker<'a> {
     fn scale(&self, method: usize) -> Scale {
         self.methods()[method].scored.scores.scale()
     }
+}
+
+/// Mean of one value a query, with a percentile interval over queries drawn with replacement.
+///
+/// # Errors
+/// When there are fewer than two.
+pub fn mean_over_queries(
+    values: &[f64],
+    seed: u64,
+    draws: usize,
+) -> Result<Estimate, MeasureError> {
+    let resamples = resamples(seed, draws, (2, values.len()), 1)?;
+    let drawn = (0..draws)
+        .map(|draw| {
+            let counts = resamples.column_counts(draw);
+            let sum: f64 = counts.iter().zip(values).map(|(&c, v)| f64::from(c) * v).sum();
+            sum / values.len() as f64
+        })
+        .collect();
+    let point = values.iter().sum::<f64>() / values.len() as f64;
+    Ok(interval(point, drawn, values.len(), 0))
 }
 
 /// Draws of rows and columns, the same for everything that has as many of both.

@@ -29,6 +29,7 @@ impl Maker<'_> {
         };
         let exact = self.pay(reference, exact_scores.view())?;
         let draws = self.paid_draws(reference, &exact_scores)?;
+        self.paid_by_round(None, &exact, &draws);
         for method in 0..self.methods().len() {
             let label = &self.methods()[method].planned.label;
             let Some(factor) = self.calibration_factor(method)? else { continue };
@@ -36,6 +37,7 @@ impl Maker<'_> {
             let estimated = self.pay(label, scores.view())?;
             self.payouts(method, &exact, &estimated);
             let estimated_draws = self.paid_draws(label, &scores)?;
+            self.paid_by_round(Some(method), &estimated, &estimated_draws);
             self.payout_error_rows(method, (&exact, &estimated), (&draws, &estimated_draws))?;
         }
         Ok(())
@@ -125,7 +127,7 @@ impl Maker<'_> {
             let owns = |owner: &&u32| **owner as usize == contributor;
             self.record.payouts.push(Payout {
                 method: self.methods()[method].planned.label.clone(),
-                access: self.methods()[method].planned.method().level(),
+                access: self.methods()[method].planned.level(),
                 rule: money.rule.clone(),
                 reference: money.reference.clone(),
                 contributor: name.clone(),
