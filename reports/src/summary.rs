@@ -34,8 +34,14 @@ const GAME_METRICS: [&str; 6] = [
 /// so the values and samplers of a game of contributors, which score no queries. What did not fit
 /// or is not known here is named below the tables.
 pub fn summary_table(record: &Record) -> String {
-    let (methods, values): (Vec<_>, Vec<_>) =
+    let (methods, mut values): (Vec<_>, Vec<_>) =
         methods(record).into_iter().partition(|(_, access)| access.is_some());
+    // What else has rows without being a method, a round say, is no value of a game.
+    let of_game = |name: &str| {
+        let mut rows = record.rows.iter().filter(|row| row.method == name);
+        rows.any(|row| GAME_METRICS.contains(&row.metric.as_str()))
+    };
+    values.retain(|(name, _)| of_game(name));
     if methods.is_empty() && values.is_empty() {
         return "no method was measured\n".to_owned();
     }

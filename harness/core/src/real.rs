@@ -61,6 +61,9 @@ pub trait Real:
     /// Exponential of every entry, in place, to within two units in the last place.
     fn exp_in_place(values: &mut [Self]);
 
+    /// All values one after the other, little-endian.
+    fn to_le_bytes(values: &[Self]) -> Vec<u8>;
+
     /// Runs a checked product; see [`crate::math::add_product`].
     fn run_tiles(tiles: Tiles<'_, Self>);
 
@@ -127,6 +130,9 @@ macro_rules! implement_real {
             }
             fn exp_in_place(values: &mut [Self]) {
                 $exp(values)
+            }
+            fn to_le_bytes(values: &[Self]) -> Vec<u8> {
+                values.iter().flat_map(|value| value.to_le_bytes()).collect()
             }
             unsafe fn gemm(
                 (m, k, n): (usize, usize, usize),

@@ -6,13 +6,15 @@
 
 use std::{collections::BTreeMap, hint::black_box, path::Path, time::Duration};
 
-use attribench_core::{Examples, Labels, Queries, Utility, stream};
+use attribench_core::{
+    AdamW, Examples, Labels, Optimiser, Queries, TokenLoss, TokenTargets, Utility, stream,
+};
 use attribench_engine::{
     given::Given,
     recording::{NumberBytes, RecordedStep, Recorder, record_states},
     training::{Schedule, Trainer, Training},
 };
-use attribench_models::{Activation, Network};
+use attribench_models::{Activation, Gpt, Head, ModelSpec, Network, PositionKind};
 use attribench_provenance::{
     Digest, SigningKey,
     recorder::{ItemFacts, Recorder as LogRecorder, RunFacts, StepFacts},
@@ -28,6 +30,8 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 
 const WIDTHS: [usize; 4] = [784, 128, 64, 10];
 const ROWS: usize = 1_000;
+const POSITIONS: usize = 64;
+const VOCABULARY: usize = 96;
 const SEED: u64 = 1;
 
 fn random_examples(rows: usize, name: &str) -> Examples<f32> {
@@ -135,10 +139,8 @@ impl Recorder for Writing<'_> {
     }
 }
 
-fn recording(criterion: &mut Criterion) {
-    let train = random_examples(ROWS, "train");
-    let examples = random_examples(64, "queries");
-    let queries = Queries { examples, utility: Utility::NegativeLoss };
+fn mlp(criterion: &mut Criterion) {
+    let (train, queries) = (random_examples(ROWS, "train"), random_examples(64, "queries"));
     let network = Network::dense(&WIDTHS, Activation::Tanh);
     let training = Training {
         epochs: 20,
@@ -150,9 +152,46 @@ fn recording(criterion: &mut Criterion) {
         rounds: None,
         given: Given::NONE,
     };
-    let trainer = Trainer::new(&network, &train, &training, SEED);
-    let mut group = criterion.benchmark_group("400 steps of an MLP");
-    group.sample_size(10).sampling_mode(SamplingMode::Flat);
+    measure(criterion, "400 steps of an MLP", &network, (&train, queries), &training);
+}
+
+fn random_texts(rows: usize, name: &str) -> Examples<f32> {
+    let mut numbers = stream(SEED, name, 0);
+    let mut draw = || numbers.random_range(0..VOCABULARY as u32);
+    let features = Array2::from_shape_simple_fn((rows, POSITIONS), || draw() as f32);
+    let targets = Array2::from_shape_simple_fn((rows, POSITIONS), draw);
+    Examples::new(features, Labels::Tokens(TokenTargets::new(targets, TokenLoss::Mean)))
+}
+
+fn gpt(criterion: &mut Criterion) {
+    let (train, queries) = (random_texts(ROWS, "train"), random_texts(16, "queries"));
+    let (positions, head) = (PositionKind::Learned, Head::Untied);
+    let gpt = Gpt { layers: 2, width: 128, heads: 4, positions, head };
+    let network = gpt.build(POSITIONS, VOCABULARY).expect("a model in range");
+    let training = Training {
+        epochs: 1,
+        batch_size: 16,
+        learning_rate: 0.001,
+        optimiser: Optimiser::AdamW(AdamW::default()),
+        clip_norm: Some(1.0),
+        schedule: Schedule::Constant,
+        rounds: None,
+        given: Given::NONE,
+    };
+    measure(criterion, "63 steps of a GPT", &network, (&train, queries), &training);
+}
+
+fn measure(
+    criterion: &mut Criterion,
+    name: &str,
+    network: &Network,
+    (train, examples): (&Examples<f32>, Examples<f32>),
+    training: &Training,
+) {
+    let queries = Queries { examples, utility: Utility::NegativeLoss };
+    let trainer = Trainer::new(network, train, training, SEED);
+    let mut group = criterion.benchmark_group(name);
+    group.sample_size(20).sampling_mode(SamplingMode::Flat);
     group.warm_up_time(Duration::from_millis(200)).measurement_time(Duration::from_secs(1));
     let start = trainer.start();
     let steps = trainer.order().batches().len();
@@ -176,5 +215,5 @@ fn recording(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, recording);
+criterion_group!(benches, mlp, gpt);
 criterion_main!(benches);

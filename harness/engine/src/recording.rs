@@ -184,17 +184,7 @@ fn failed(step: usize, reason: String) -> RunError {
 }
 
 fn bytes<T: Real>(values: &[T]) -> NumberBytes {
-    let width = size_of::<T>();
-    let mut bytes = vec![0; size_of_val(values)];
-    let places = bytes.chunks_exact_mut(width).zip(values);
-    // Widening to `f64` is exact, and so is the way back.
-    match width {
-        4 => places.for_each(|(place, value)| {
-            place.copy_from_slice(&(value.to_f64() as f32).to_le_bytes());
-        }),
-        _ => places.for_each(|(place, value)| place.copy_from_slice(&value.to_f64().to_le_bytes())),
-    }
-    NumberBytes { width, bytes }
+    NumberBytes { width: size_of::<T>(), bytes: T::to_le_bytes(values) }
 }
 
 fn number<T: Real>(bytes: &[u8]) -> T {

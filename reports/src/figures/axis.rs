@@ -6,6 +6,8 @@ use crate::number::tick;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Linear,
+    /// Linear, for counts: no tick lies between two whole numbers.
+    Whole,
     /// Places go with the square root of values, none of which is negative.
     Root,
     Logarithmic,
@@ -30,6 +32,14 @@ impl Axis {
             room => room,
         };
         Self { kind: Kind::Linear, low: low - room, high: high + room, from, to }
+    }
+
+    /// As [`Self::linear`], with ticks at whole numbers alone where all values are whole.
+    pub(crate) fn counting(values: impl IntoIterator<Item = f64>, from: f64, to: f64) -> Self {
+        let values: Vec<f64> = values.into_iter().collect();
+        let is_whole = values.iter().all(|value| value.fract() == 0.0);
+        let kind = if is_whole { Kind::Whole } else { Kind::Linear };
+        Self { kind, ..Self::linear(values, from, to) }
     }
 
     /// A linear axis that begins at zero.
@@ -65,7 +75,7 @@ impl Axis {
     /// Where a value lies.
     pub(crate) fn place(&self, value: f64) -> f64 {
         let value = match self.kind {
-            Kind::Linear => value,
+            Kind::Linear | Kind::Whole => value,
             Kind::Root => value.max(0.0).sqrt(),
             Kind::Logarithmic => value.log10(),
         };
@@ -81,7 +91,7 @@ impl Axis {
     /// Both ends, as values.
     pub(crate) fn ends(&self) -> (f64, f64) {
         match self.kind {
-            Kind::Linear => (self.low, self.high),
+            Kind::Linear | Kind::Whole => (self.low, self.high),
             Kind::Root => (self.low * self.low, self.high * self.high),
             Kind::Logarithmic => (10f64.powf(self.low), 10f64.powf(self.high)),
         }
@@ -95,14 +105,15 @@ impl Axis {
     /// Round values with their labels, at most about `most` of them.
     pub(crate) fn ticks(&self, most: usize) -> Vec<(f64, String)> {
         match self.kind {
-            Kind::Linear => self.linear_ticks(most),
+            Kind::Linear => self.linear_ticks(most, 0.0),
+            Kind::Whole => self.linear_ticks(most, 1.0),
             Kind::Root => self.root_ticks(most),
             Kind::Logarithmic => self.logarithmic_ticks(most),
         }
     }
 
-    fn linear_ticks(&self, most: usize) -> Vec<(f64, String)> {
-        let rough = (self.high - self.low) / most.max(1) as f64;
+    fn linear_ticks(&self, most: usize, least_step: f64) -> Vec<(f64, String)> {
+        let rough = ((self.high - self.low) / most.max(1) as f64).max(least_step);
         let power = 10f64.powf(rough.log10().floor());
         let step = [1.0, 2.0, 2.5, 5.0, 10.0]
             .map(|multiple| multiple * power)

@@ -65,7 +65,7 @@ pub(super) fn lines(chart: &Lines<'_>) -> Drawing {
     let (right, bottom) = (WIDTH - MARGIN - 8.0, top + PLOT);
     let guide = chart.guide.iter().flat_map(|(from, to, _)| [*from, *to]);
     let points = || chart.curves.iter().flat_map(|curve| curve.points.iter().copied());
-    let across = Axis::linear(points().chain(guide.clone()).map(|(x, _)| x), LEFT, right);
+    let across = Axis::counting(points().chain(guide.clone()).map(|(x, _)| x), LEFT, right);
     let bands = chart.curves.iter().flat_map(|curve| &curve.bands);
     let ends = bands.flat_map(|(low, high)| low.iter().chain(high).copied());
     let heights: Vec<f64> = points().chain(guide).map(|(_, y)| y).chain(ends).collect();
