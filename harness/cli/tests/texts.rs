@@ -145,7 +145,7 @@ fn a_run_begins_where_its_base_ended() {
     assert_eq!(beside.code, Some(0), "{}", beside.stderr);
     let page = fs::read_to_string(folder.path().join("both/report.html")).unwrap();
     assert!(page.contains("Utility at start") && page.matches("<td>tiny</td>").count() == 2);
-    // The tuned run begins at the base's end: no gap between these two, the run's gain to the other.
+    // The tuned run begins at the base's end: no gap between these two, its gain to the other.
     assert!(beside.stdout.contains("base at end against tuned at start"), "{}", beside.stdout);
     let told = call(folder.path(), ["beside", "base", "tuned", "--out", "both", "--json"]);
     let gaps: Value = serde_json::from_str(&told.stdout).expect("standard output is JSON");

@@ -7,6 +7,7 @@ pub mod diagnostics;
 pub mod evaluations;
 pub mod expectation;
 pub mod files;
+pub mod forecast;
 pub mod games;
 pub mod given;
 pub mod imported;

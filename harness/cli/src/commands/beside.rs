@@ -17,8 +17,8 @@ Examples:
   attribench beside runs/retrofit-scenarios runs/retrofit-fine-tuning --out runs/states
 
 Runs that ask the same queries are compared query by query: what one model gives them more than
-another, with a 95 % interval over queries. So a specialised model, a general one (the start of a run
-with a `base`) and a general one that was fine-tuned stand side by side.")]
+another, with a 95 % interval over queries. So a specialised model, a general one (the start of a
+run with a `base`) and a general one that was fine-tuned stand side by side.")]
 pub struct BesideArguments {
     /// Folders of finished runs.
     #[arg(required = true, num_args = 2..)]
