@@ -175,6 +175,17 @@ pub enum SourceError {
         /// What the reader said.
         reason: String,
     },
+    /// A file is no vocabulary.
+    #[error(
+        "{file}: {reason}\n\
+         hint: write a JSON object with the numbers 1, 2, ... of single characters"
+    )]
+    Vocabulary {
+        /// Name or path of the file.
+        file: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A line has more or fewer fields than the lines before it.
     #[error(
         "{file}: line {line}: found {found} fields, expected {expected}\n\

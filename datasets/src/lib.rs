@@ -49,6 +49,7 @@ mod source;
 mod split;
 mod standardise;
 mod table;
+mod tokenizer;
 mod tokens;
 mod windows;
 
@@ -60,7 +61,7 @@ pub use corruption::{
 pub use dataset::{Dataset, DatasetError, ExampleId, Targets};
 pub use documents::Fields;
 pub use error::SourceError;
-pub use manifest::{EmbeddedFile, FILES};
+pub use manifest::{EmbeddedFile, FILES, TEXTGENRNN};
 pub use ownership::{Ownership, OwnershipError, assign_owners};
 pub use sets::csv_file::{Column, CsvFile, Header, TargetKind};
 pub use sets::idx_files::{IdxFiles, IdxPair};
@@ -70,5 +71,6 @@ pub use sets::{ALL, Entry, Loader, REGISTRY};
 pub use source::{Loaded, MissingValues, Source, load};
 pub use split::{SplitError, SplitOptions, Splits, Stratification, split};
 pub use standardise::{Standardisation, Standardiser};
+pub use tokenizer::{Characters, Tokenizer, Tokens};
 pub use tokens::{TokenLoss, TokenTargets};
-pub use windows::{BYTES, EDGE, HoldOut};
+pub use windows::HoldOut;

@@ -21,6 +21,8 @@ const UCI_VOWEL: &str = "UCI Connectionist Bench (Vowel Recognition): Deterding"
 const EIGHT_AUTHORS: &str = "public domain texts of eight authors, 250 passages of each";
 const UNION: &str = "State of the Union addresses, 40 passages of each president";
 const PLAYS: &str = "seven plays of William Shakespeare, edition of Open Shakespeare";
+const MIT_WOOLF: &str = "MIT, (c) Max Woolf";
+const TEXTGENRNN_SOURCE: &str = "textgenrnn 2.0.0, the model that it comes with";
 const GIT_LOG: &str = "commits of each author in the history of a large project kept in git";
 
 /// A file that is part of the program, and what it must be.
@@ -32,7 +34,7 @@ pub struct EmbeddedFile {
     pub sha256: &'static str,
     /// Size of the content as embedded, packed or not.
     pub size_bytes: usize,
-    /// Number of examples.
+    /// Number of examples; of tensors in weights, of entries in a vocabulary.
     pub rows: usize,
     /// Licence under which it is passed on; `datasets/data/NOTICE.md` has the notices.
     pub licence: &'static str,
@@ -158,6 +160,23 @@ pub(crate) static ADDRESSES: EmbeddedFile = embedded!(
     PDDL,
     UNION
 );
+/// Weights of a model that somebody else trained, as `text-gen-rnn` takes them.
+pub static TEXTGENRNN: EmbeddedFile = embedded!(
+    "textgenrnn.safetensors",
+    "e14561816903e6e6e8659d5adf14f80894f7f04d2f93092846904da90584843c",
+    924218,
+    10,
+    MIT_WOOLF,
+    TEXTGENRNN_SOURCE
+);
+pub(crate) static TEXTGENRNN_VOCABULARY: EmbeddedFile = embedded!(
+    "textgenrnn_vocab.json",
+    "f9c6c0db9b07fb57da023d32df66e16a488d086c138e15706307bb5177c2be74",
+    5079,
+    464,
+    MIT_WOOLF,
+    TEXTGENRNN_SOURCE
+);
 pub(crate) static VOWEL: EmbeddedFile = embedded!(
     "vowel_15speakers.csv",
     "f7cf0d65e4e6e721ae89a1a3acdf32f5c3acbd913f630aed0849b1fe04c5c002",
@@ -181,6 +200,8 @@ pub static FILES: &[&EmbeddedFile] = &[
     &DIGITS,
     &WINE,
     &ADDRESSES,
+    &TEXTGENRNN,
+    &TEXTGENRNN_VOCABULARY,
     &VOWEL,
 ];
 

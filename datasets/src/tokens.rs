@@ -1,7 +1,11 @@
 //! Texts as a model is asked about them: the token that follows at each position.
 
+use std::sync::Arc;
+
 use ndarray::{Array2, ArrayView2, Axis, concatenate};
 use serde::{Deserialize, Serialize};
+
+use crate::tokenizer::Tokenizer;
 
 /// How the losses of an example's tokens become its loss. Other examples never enter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,15 +23,27 @@ pub enum TokenLoss {
 pub struct TokenTargets {
     targets: Array2<u32>,
     loss: TokenLoss,
+    tokenizer: Arc<Tokenizer>,
 }
 
 impl TokenTargets {
     /// Marks a position at which nothing is asked: padding, or a prompt.
     pub const NONE: u32 = u32::MAX;
 
-    /// Targets `(n, s)`, [`Self::NONE`] where nothing is asked.
+    /// Targets `(n, s)`, [`Self::NONE`] where nothing is asked; tokens are bytes.
     pub fn new(targets: Array2<u32>, loss: TokenLoss) -> Self {
-        Self { targets, loss }
+        Self { targets, loss, tokenizer: Tokenizer::bytes() }
+    }
+
+    /// The same targets, with tokens as `tokenizer` spells them.
+    #[must_use]
+    pub fn spelt_by(self, tokenizer: Arc<Tokenizer>) -> Self {
+        Self { tokenizer, ..self }
+    }
+
+    /// How tokens are spelt.
+    pub fn tokenizer(&self) -> &Arc<Tokenizer> {
+        &self.tokenizer
     }
 
     /// Number of examples.
@@ -79,7 +95,7 @@ impl TokenTargets {
                 *target = change(example, position, *target);
             }
         }
-        Self { targets, loss: self.loss }
+        self.with(targets)
     }
 
     /// Factor of each token's loss in the example's: 1, or one over the number of its targets.
@@ -96,7 +112,7 @@ impl TokenTargets {
     /// The given examples in the given order.
     #[must_use]
     pub fn select(&self, rows: &[usize]) -> Self {
-        Self { targets: self.targets.select(Axis(0), rows), loss: self.loss }
+        self.with(self.targets.select(Axis(0), rows))
     }
 
     /// These examples and then `others`.
@@ -107,6 +123,10 @@ impl TokenTargets {
     pub fn followed_by(&self, others: &Self) -> Self {
         assert_eq!(self.loss, others.loss, "sums and means of losses cannot follow each other");
         let targets = concatenate(Axis(0), &[self.targets(), others.targets()]);
-        Self { targets: targets.expect("equal numbers of positions"), loss: self.loss }
+        self.with(targets.expect("equal numbers of positions"))
+    }
+
+    fn with(&self, targets: Array2<u32>) -> Self {
+        Self { targets, loss: self.loss, tokenizer: self.tokenizer.clone() }
     }
 }

@@ -1,9 +1,10 @@
 //! Documents cut into windows of one length, none of which holds two documents.
 //!
-//! A token is a byte. Byte 0, which no text holds, stands before the first byte of a document and
-//! behind the last one of a short window.
+//! A document is an edge and then its tokens. Padding stands behind the last token of a short
+//! window, and before the edge where a window reaches farther back than its document.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
@@ -13,13 +14,8 @@ use crate::documents::{Document, is_time};
 use crate::error::SourceError;
 use crate::source::Loaded;
 use crate::table::number_examples;
+use crate::tokenizer::{Tokenizer, Tokens};
 use crate::tokens::{TokenLoss, TokenTargets};
-
-/// Tokens of the vocabulary: every byte.
-pub const BYTES: usize = 256;
-
-/// Before a document's first byte, and behind its last.
-pub const EDGE: u8 = 0;
 
 /// Which documents make the test set, from which queries are drawn.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -44,16 +40,56 @@ impl Default for HoldOut {
 pub(crate) struct Cutting {
     /// Positions of a window, `s`.
     pub window: usize,
+    /// Tokens that stand before the first target of a window, and that it reads.
+    pub context: usize,
+    /// A window asks for every so many-th token.
+    pub every: usize,
     /// Fewest targets of a window.
     pub shortest: usize,
+    pub tokens: Tokens,
     pub loss: TokenLoss,
     pub hold_out: HoldOut,
 }
 
 impl Default for Cutting {
     fn default() -> Self {
-        let (loss, hold_out) = Default::default();
-        Self { window: 64, shortest: 1, loss, hold_out }
+        let (tokens, loss, hold_out) = Default::default();
+        Self { window: 64, context: 1, every: 1, shortest: 1, tokens, loss, hold_out }
+    }
+}
+
+impl Cutting {
+    /// Targets of a whole window.
+    fn targets(&self) -> usize {
+        (self.window - self.context) / self.every + 1
+    }
+
+    fn check(&self) -> Result<(), SourceError> {
+        let Self { window, context, every, shortest, .. } = *self;
+        let refused =
+            |option, found, reason, hint| Err(SourceError::Option { option, found, reason, hint });
+        if context == 0
+            || every == 0
+            || window < context
+            || !(window - context).is_multiple_of(every)
+        {
+            return refused(
+                "window",
+                format!("{window} with `context` {context} and `every` {every}"),
+                "a window is its context and a number of steps of `every` tokens",
+                "leave `context` and `every` out, or let `window` be for instance 80, `context` 40 \
+                 and `every` 8",
+            );
+        }
+        if shortest == 0 || shortest > self.targets() {
+            return refused(
+                "window",
+                format!("{window} with `shortest` {shortest}"),
+                "`shortest` is 1 to the targets of a window",
+                "leave `shortest` out, and let `window` be 64",
+            );
+        }
+        Ok(())
     }
 }
 
@@ -63,21 +99,16 @@ pub(crate) fn cut(
     documents: &[Document],
     cutting: &Cutting,
 ) -> Result<Loaded, SourceError> {
-    if cutting.window == 0 || cutting.shortest == 0 || cutting.shortest > cutting.window {
-        return Err(SourceError::Option {
-            option: "window",
-            found: format!("{} with `shortest` {}", cutting.window, cutting.shortest),
-            reason: "a window has at least one position, and `shortest` is 1 to `window`",
-            hint: "leave `shortest` out, and let `window` be 64",
-        });
-    }
+    cutting.check()?;
+    let tokenizer = cutting.tokens.tokenizer()?;
     let (contributors, owners) = number_contributors(documents);
     let held_out = held_out(documents, &owners, &cutting.hold_out)?;
     let part = |wanted: bool, first_id: usize| {
         let chosen = documents.iter().zip(&owners).zip(&held_out);
         let chosen = chosen.filter(|(_, held)| **held == wanted).map(|(pair, _)| pair);
-        let windows: Vec<Window<'_>> = chosen.flat_map(|(d, &o)| windows(d, o, cutting)).collect();
-        dataset(name, &windows, &contributors, cutting, first_id)
+        let windows: Vec<Window> =
+            chosen.flat_map(|(d, &owner)| windows(d, owner, cutting, &tokenizer)).collect();
+        dataset(name, &windows, (&contributors, &tokenizer), cutting, first_id)
     };
     let train = part(false, 0)?;
     if train.is_empty() {
@@ -156,53 +187,66 @@ fn held_out(
     }
 }
 
-/// Bytes read and bytes asked for, position by position, and their owner.
-struct Window<'d> {
-    /// What stands before the first target.
-    first: u8,
-    targets: &'d [u8],
+/// Tokens read and tokens asked for, position by position, and their owner.
+struct Window {
+    read: Vec<u32>,
+    targets: Vec<u32>,
     owner: u32,
 }
 
-/// Every byte of the document is a target once, but for those of windows that are too short.
-fn windows<'d>(
-    document: &'d Document,
+/// Every `every`-th token of the document is a target once, but for those of windows that are too
+/// short.
+fn windows(
+    document: &Document,
     owner: u32,
     cutting: &Cutting,
-) -> impl Iterator<Item = Window<'d>> {
-    let (bytes, length, shortest) = (document.text.as_bytes(), cutting.window, cutting.shortest);
-    let at = move |(index, targets): (usize, &'d [u8])| {
-        let first = if index == 0 { EDGE } else { bytes[index * length - 1] };
-        Window { first, targets, owner }
+    tokenizer: &Tokenizer,
+) -> Vec<Window> {
+    let mut sequence = vec![tokenizer.edge()];
+    sequence.extend(tokenizer.encode(&document.text));
+    let places: Vec<usize> = (cutting.every..sequence.len()).step_by(cutting.every).collect();
+    // Padding stands for what is not in the vocabulary, and is not asked for.
+    let is_asked = |place: &&usize| sequence[**place] != Tokenizer::PADDING;
+    let windows = places.chunks(cutting.targets());
+    windows
+        .filter(|places| places.iter().filter(is_asked).count() >= cutting.shortest)
+        .map(|places| window(&sequence, places, owner, cutting))
+        .collect()
+}
+
+/// The window that asks for the tokens at some places of a document.
+fn window(sequence: &[u32], places: &[usize], owner: u32, cutting: &Cutting) -> Window {
+    let (context, last) = (cutting.context, places[places.len() - 1]);
+    // Position 0 reads the place `context` before the first target.
+    let place_of = |position: usize| (places[0] + position).checked_sub(context);
+    let read = |position: usize| match place_of(position) {
+        Some(place) if place < last => sequence[place],
+        _ => Tokenizer::PADDING,
     };
-    let long_enough = move |window: &Window<'_>| window.targets.len() >= shortest;
-    bytes.chunks(length).enumerate().map(at).filter(long_enough)
+    let mut targets = vec![TokenTargets::NONE; cutting.window];
+    for &place in places {
+        if sequence[place] != Tokenizer::PADDING {
+            targets[place - places[0] + context - 1] = sequence[place];
+        }
+    }
+    Window { read: (0..cutting.window).map(read).collect(), targets, owner }
 }
 
 fn dataset(
     name: &str,
-    windows: &[Window<'_>],
-    contributors: &[String],
+    windows: &[Window],
+    (contributors, tokenizer): (&[String], &Arc<Tokenizer>),
     cutting: &Cutting,
     first_id: usize,
 ) -> Result<Dataset, SourceError> {
     let shape = (windows.len(), cutting.window);
-    let features = Array2::from_shape_fn(shape, |(row, position)| {
-        let window = &windows[row];
-        let read = match position {
-            0 => Some(&window.first),
-            _ => window.targets[..window.targets.len() - 1].get(position - 1),
-        };
-        f32::from(*read.unwrap_or(&EDGE))
-    });
-    let targets = Array2::from_shape_fn(shape, |(row, position)| {
-        windows[row].targets.get(position).map_or(TokenTargets::NONE, |&byte| u32::from(byte))
-    });
-    let tokens = TokenTargets::new(targets, cutting.loss);
+    let features = Array2::from_shape_fn(shape, |(row, s)| windows[row].read[s] as f32);
+    let targets = Array2::from_shape_fn(shape, |(row, s)| windows[row].targets[s]);
+    let tokens = TokenTargets::new(targets, cutting.loss).spelt_by(tokenizer.clone());
     Dataset::new(
         name,
         features,
-        Targets::Tokens { tokens, vocabulary: BYTES },
+        Targets::Tokens { tokens, vocabulary: tokenizer.vocabulary() },
         number_examples(name, first_id, windows.len())?,
         windows.iter().map(|window| window.owner).collect(),
         contributors.to_vec(),
@@ -217,6 +261,7 @@ mod tests {
     use super::{Cutting, HoldOut, cut};
     use crate::dataset::{Dataset, Targets};
     use crate::documents::Document;
+    use crate::tokenizer::{Characters, Tokens};
 
     fn document(contributor: &str, text: &str, time: &str) -> Document {
         let (contributor, text) = (contributor.to_owned(), text.to_owned());
@@ -249,6 +294,40 @@ mod tests {
         assert_eq!(asked(train, 2), [Some('n'), Some('o'), None]);
         let long = Cutting { shortest: 3, ..all_in_training(3) };
         assert_eq!(cut("texts", &documents, &long).unwrap().train().len(), 1);
+    }
+
+    #[test]
+    fn strides_and_contexts_by_hand() {
+        // Of "abcdefg" every second token is asked for: b, d and f. Two in a window with a context
+        // of three: b after the padding, the edge and a; d after b and c; then f after c, d, e.
+        let documents = [document("a", "abcdefg", "1900")];
+        let cutting = Cutting { context: 3, every: 2, ..all_in_training(5) };
+        let loaded = cut("texts", &documents, &cutting).unwrap();
+        let train = loaded.train();
+        let read: Vec<u8> = train.features().iter().map(|&token| token as u8).collect();
+        assert_eq!(read, *b"\0\0abccde\0\0");
+        assert_eq!(asked(train, 0), [None, None, Some('b'), None, Some('d')]);
+        assert_eq!(asked(train, 1), [None, None, Some('f'), None, None]);
+        let refused = Cutting { every: 3, ..cutting };
+        let message = cut("texts", &documents, &refused).unwrap_err().to_string();
+        assert!(message.contains("5 with `context` 3 and `every` 3"), "{message}");
+    }
+
+    #[test]
+    fn characters_have_their_own_edge() {
+        let tokens = Tokens::Characters(Characters::Embedded("textgenrnn".into()));
+        let tokenizer = tokens.tokenizer().unwrap();
+        let cutting = Cutting { tokens, context: 2, ..all_in_training(3) };
+        // A sign that no vocabulary of letters has is read as padding and not asked for.
+        let loaded = cut("texts", &[document("a", "n\u{e000}n", "1900")], &cutting).unwrap();
+        let train = loaded.train();
+        let read: Vec<u32> = train.features().iter().map(|&token| token as u32).collect();
+        let edge = tokenizer.edge();
+        assert_eq!(read, [0, edge, 8, 8, 0, 0]);
+        let Targets::Tokens { tokens, vocabulary } = train.targets() else { panic!("tokens") };
+        assert_eq!(*vocabulary, 465);
+        let asked = |row| tokens.asked(row).collect::<Vec<_>>();
+        assert_eq!((asked(0), asked(1)), (vec![(1, 8)], vec![(1, 8)]));
     }
 
     #[test]
@@ -300,7 +379,7 @@ mod tests {
                     let read = train.features()[(row, position)] as u8;
                     let expected = match targets[position] {
                         Some(_) => targets[position - 1].unwrap() as u8,
-                        None => super::EDGE,
+                        None => 0,
                     };
                     prop_assert_eq!(read, expected);
                 }

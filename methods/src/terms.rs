@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Terms {
-    /// Words, for texts whose tokens are bytes: runs of letters, digits and bytes above 127, with
+    /// Words of the text that the tokens spell: runs of letters, digits and bytes above 127, with
     /// capitals made small. A window may begin or end within a word; what it holds of it counts.
     #[default]
     Words,
@@ -22,35 +22,31 @@ pub enum Terms {
 pub(crate) type Term = Vec<u32>;
 
 impl Terms {
-    /// The terms of a text, in order.
-    pub(crate) fn of(self, text: &[u32]) -> Vec<Term> {
-        match self {
-            Self::Tokens => text.iter().map(|&token| vec![token]).collect(),
-            Self::Words => {
-                let runs = text.split(|&token| !is_of_word(token)).filter(|run| !run.is_empty());
-                runs.map(|run| run.iter().map(|&token| small(token)).collect()).collect()
-            }
-        }
-    }
-
     /// Terms of every example.
     ///
     /// # Errors
-    /// When the examples are no texts, or words are asked of tokens that are no bytes.
+    /// When the examples are no texts, or words are asked of tokens that spell nothing.
     pub(crate) fn of_all<T: Real>(
         self,
         examples: &Examples<T>,
     ) -> Result<Vec<Vec<Term>>, MethodError> {
         let texts = texts(examples)?;
-        let is_byte = |&token: &u32| token < 256;
-        if self == Self::Words && !texts.iter().flatten().all(is_byte) {
-            return Err(MethodError::Unsuitable(
-                "words are made of bytes, and some tokens are none\nhint: use `terms: tokens`"
-                    .to_owned(),
-            ));
+        if self == Self::Tokens {
+            let terms = |text: Vec<u32>| text.into_iter().map(|token| vec![token]).collect();
+            return Ok(texts.into_iter().map(terms).collect());
         }
-        Ok(texts.iter().map(|text| self.of(text)).collect())
+        let words = |row| examples.spelt(row).map(|text| words(&text));
+        (0..examples.len()).map(words).collect::<Option<_>>().ok_or_else(|| {
+            let message = "words are made of bytes, and some tokens spell none";
+            MethodError::Unsuitable(format!("{message}\nhint: use `terms: tokens`"))
+        })
     }
+}
+
+fn words(text: &[u8]) -> Vec<Term> {
+    let is_of_word = |byte: u8| byte.is_ascii_alphanumeric() || byte > 127;
+    let runs = text.split(|&byte| !is_of_word(byte)).filter(|run| !run.is_empty());
+    runs.map(|run| run.iter().map(|byte| u32::from(byte.to_ascii_lowercase())).collect()).collect()
 }
 
 /// Texts of the examples, as tokens.
@@ -59,14 +55,6 @@ pub(crate) fn texts<T: Real>(examples: &Examples<T>) -> Result<Vec<Vec<u32>>, Me
         let message = "the method counts words, and the examples are no texts";
         MethodError::Unsuitable(format!("{message}\nhint: leave it out"))
     })
-}
-
-fn is_of_word(token: u32) -> bool {
-    u8::try_from(token).is_ok_and(|byte| byte.is_ascii_alphanumeric() || byte > 127)
-}
-
-fn small(token: u32) -> u32 {
-    u8::try_from(token).map_or(token, |byte| u32::from(byte.to_ascii_lowercase()))
 }
 
 /// How often each term occurs in a text.
@@ -133,7 +121,7 @@ pub(crate) mod tests {
     use attribench_core::{Examples, Labels, TokenLoss, TokenTargets};
     use ndarray::Array2;
 
-    use super::Terms;
+    use super::{Terms, words};
 
     /// Texts of one byte a word, an edge before each and behind the shorter ones.
     pub fn letters(texts: &[&str]) -> Examples<f64> {
@@ -152,14 +140,11 @@ pub(crate) mod tests {
 
     #[test]
     fn words_are_runs_of_small_letters() {
-        let text: Vec<u32> = b"\0To be, R2D2!".iter().map(|&byte| u32::from(byte)).collect();
-        let words: Vec<String> = Terms::Words
-            .of(&text)
+        let words: Vec<String> = words(b"\0To be, R2D2!")
             .iter()
             .map(|word| word.iter().map(|&token| char::from(token as u8)).collect())
             .collect();
         assert_eq!(words, ["to", "be", "r2d2"]);
-        assert_eq!(Terms::Tokens.of(&text).len(), 13);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::CorruptionError;
 use crate::dataset::{Dataset, Targets};
+use crate::tokenizer::Tokenizer;
 use crate::tokens::TokenTargets;
 
 /// Features and targets of `rows` in which each word, with chance `rate`, is another word of the
@@ -25,10 +26,14 @@ pub(super) fn exchange_words(
     if !(rate > 0.0 && rate <= 1.0) {
         return Err(CorruptionError::Rate { found: rate });
     }
+    let tokenizer = tokens.tokenizer();
+    if !tokenizer.is_by_letter() {
+        return Err(CorruptionError::LongTokens { name: data.name().to_owned() });
+    }
     let mut known: BTreeMap<usize, BTreeSet<Vec<u32>>> = BTreeMap::new();
     for row in 0..data.len() {
         let text = text_of(data, tokens, row);
-        for word in words(&text) {
+        for word in words(&text, tokenizer) {
             known.entry(word.len()).or_default().insert(text[word].to_vec());
         }
     }
@@ -38,7 +43,7 @@ pub(super) fn exchange_words(
     let mut targets = tokens.select(rows).targets().to_owned();
     for (copy, &row) in rows.iter().enumerate() {
         let mut text = text_of(data, tokens, row);
-        for word in words(&text) {
+        for word in words(&text, tokenizer) {
             let others = &known[&word.len()];
             if stream.random_bool(rate) && others.len() > 1 {
                 let own = others.binary_search(&text[word.clone()].to_vec()).expect("it is known");
@@ -67,8 +72,8 @@ fn text_of(data: &Dataset, tokens: &TokenTargets, row: usize) -> Vec<u32> {
 }
 
 /// Runs of ASCII letters.
-fn words(text: &[u32]) -> Vec<Range<usize>> {
-    let is_letter = |token: &u32| u8::try_from(*token).is_ok_and(|byte| byte.is_ascii_alphabetic());
+fn words(text: &[u32], tokenizer: &Tokenizer) -> Vec<Range<usize>> {
+    let is_letter = |&token: &u32| tokenizer.is_letter(token);
     let mut found = Vec::new();
     let mut start = None;
     for at in 0..=text.len() {
@@ -109,8 +114,8 @@ mod tests {
     #[test]
     fn words_by_hand() {
         let text: Vec<u32> = b"to be, or7not".iter().map(|&byte| u32::from(byte)).collect();
-        assert_eq!(words(&text), [0..2, 3..5, 7..9, 10..13]);
-        assert!(words(&[]).is_empty());
+        assert_eq!(words(&text, &Tokenizer::bytes()), [0..2, 3..5, 7..9, 10..13]);
+        assert!(words(&[], &Tokenizer::bytes()).is_empty());
     }
 
     #[test]

@@ -128,6 +128,12 @@ pub enum CorruptionError {
         /// The data set.
         name: String,
     },
+    /// Words are to be exchanged in data whose tokens are longer than a letter.
+    #[error("tokens of `{name}` are longer than letters\nhint: use `exact-duplicates`, or bytes")]
+    LongTokens {
+        /// The data set.
+        name: String,
+    },
     /// There is no other class to flip to.
     #[error(
         "labels of `{name}` cannot be flipped: it has {classes} classes\n\

@@ -6,7 +6,6 @@
 use super::texts::EmbeddedTexts;
 use super::{Entry, Loader};
 use crate::manifest::AUTHORS;
-use crate::windows::BYTES;
 
 pub(super) const ENTRY: Entry = Entry {
     name: "eight-authors",
@@ -14,7 +13,7 @@ pub(super) const ENTRY: Entry = Entry {
     train_examples: Some(16_173),
     test_examples: Some(4_069),
     features: Some(64),
-    classes: Some(BYTES),
+    classes: Some(256),
     natural_contributors: 8,
     licence: AUTHORS.licence,
     hub_id: None,

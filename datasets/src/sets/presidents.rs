@@ -6,7 +6,6 @@
 use super::texts::EmbeddedTexts;
 use super::{Entry, Loader};
 use crate::manifest::ADDRESSES;
-use crate::windows::BYTES;
 
 pub(super) const ENTRY: Entry = Entry {
     name: "presidents",
@@ -14,7 +13,7 @@ pub(super) const ENTRY: Entry = Entry {
     train_examples: Some(13_534),
     test_examples: Some(3_385),
     features: Some(64),
-    classes: Some(BYTES),
+    classes: Some(256),
     natural_contributors: 43,
     licence: ADDRESSES.licence,
     hub_id: Some("jsulz/state-of-the-union-addresses"),

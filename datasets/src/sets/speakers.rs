@@ -6,7 +6,6 @@
 use super::texts::EmbeddedTexts;
 use super::{Entry, Loader};
 use crate::manifest::SPEECHES;
-use crate::windows::BYTES;
 
 pub(super) const ENTRY: Entry = Entry {
     name: "speakers",
@@ -14,7 +13,7 @@ pub(super) const ENTRY: Entry = Entry {
     train_examples: Some(13_471),
     test_examples: Some(3_132),
     features: Some(64),
-    classes: Some(BYTES),
+    classes: Some(256),
     natural_contributors: 227,
     licence: SPEECHES.licence,
     hub_id: Some("karpathy/tiny_shakespeare"),

@@ -15,6 +15,7 @@ use crate::error::SourceError;
 use crate::idx::unpack;
 use crate::manifest::EmbeddedFile;
 use crate::source::Loaded;
+use crate::tokenizer::Tokens;
 use crate::tokens::TokenLoss;
 use crate::windows::{Cutting, HoldOut, cut};
 
@@ -24,7 +25,7 @@ pub(super) const ENTRY: Entry = Entry {
     train_examples: None,
     test_examples: None,
     features: None,
-    classes: Some(crate::windows::BYTES),
+    classes: None,
     natural_contributors: 0,
     licence: "that of your files",
     hub_id: None,
@@ -47,9 +48,19 @@ pub struct Texts {
     /// Licences under which texts may be used; all where absent.
     #[serde(default)]
     pub licences: Option<Vec<String>>,
+    /// What a token is.
+    #[serde(default)]
+    pub tokens: Tokens,
     /// Tokens of a window.
     #[serde(default = "usual_window")]
     pub window: usize,
+    /// Tokens that are read before the first one that a window asks for; a window reaches back into
+    /// the one before it, and into padding before its document.
+    #[serde(default = "one")]
+    pub context: usize,
+    /// Every so many-th token of a document is asked for, the first being the token of this number.
+    #[serde(default = "one")]
+    pub every: usize,
     /// Fewest tokens that a document's last window asks for; shorter ones are left out.
     #[serde(default = "one")]
     pub shortest: usize,
@@ -127,6 +138,7 @@ pub(crate) fn load(options: &Texts) -> Result<Loaded, SourceError> {
             });
         }
     }
-    let Texts { window, shortest, token_loss: loss, ref hold_out, .. } = *options;
-    cut(name, &documents, &Cutting { window, shortest, loss, hold_out: hold_out.clone() })
+    let Texts { window, context, every, shortest, token_loss: loss, .. } = *options;
+    let (tokens, hold_out) = (options.tokens.clone(), options.hold_out.clone());
+    cut(name, &documents, &Cutting { window, context, every, shortest, tokens, loss, hold_out })
 }

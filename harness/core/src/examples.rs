@@ -125,6 +125,12 @@ impl<T: Real> Examples<T> {
         Some(read.chain([target]).collect())
     }
 
+    /// A text as bytes, where every token of it has a spelling; edges and padding are the byte 0.
+    pub fn spelt(&self, row: usize) -> Option<Vec<u8>> {
+        let Labels::Tokens(tokens) = &self.labels else { return None };
+        tokens.tokenizer().spell(&self.text(row)?)
+    }
+
     /// The given rows in the given order; a row may be named twice.
     pub fn select(&self, rows: &[usize]) -> Self {
         Self {

@@ -30,7 +30,7 @@ pub use access::{
     Access, AccessLevel, AndRetraining, BlackBox, Checkpoints, FinalModel, FullTrace,
     OptimizerStates, ReadsCheckpoints, ReadsOptimizer, ReadsTrace, ReadsWeights, Retrains,
 };
-pub use attribench_datasets::{TokenLoss, TokenTargets};
+pub use attribench_datasets::{TokenLoss, TokenTargets, Tokenizer};
 pub use captures::{Captures, Inputs, LayerCapture};
 pub use estimate::Estimate;
 pub use examples::{Examples, Labels};

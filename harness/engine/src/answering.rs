@@ -1,14 +1,16 @@
 //! An answer of a model of text: generated, and cut into the queries that were asked for it.
 //!
 //! Token `p` of the sequence is predicted from the window that begins at 0 where it fits, and
-//! otherwise at the first multiple of half a window from which it fits. The queries of an answer
-//! ask for its tokens from those very windows, so that their utilities sum to the logarithm of
-//! the probability with which the model gave the answer.
+//! otherwise at the first multiple of half a window from which it fits. Where a model is asked at
+//! some positions of a window only, each token has a window of its own, in which it is asked for at
+//! the last of them. The queries of an answer ask for its tokens from those very windows, so that
+//! their utilities sum to the logarithm of the probability with which the model gave the answer.
+
+use std::sync::Arc;
 
 use attribench_core::{
-    Examples, Labels, Model, Queries, Real, TokenLoss, TokenTargets, Utility, stream,
+    Examples, Labels, Model, Queries, Real, TokenLoss, TokenTargets, Tokenizer, Utility, stream,
 };
-use attribench_datasets::EDGE;
 use ndarray::Array2;
 use rand::RngExt;
 
@@ -23,14 +25,24 @@ pub struct Sampling {
     pub seed: u64,
 }
 
+/// How texts lie in the windows of a model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Windows {
+    /// Tokens of the texts.
+    pub tokenizer: Arc<Tokenizer>,
+    /// Positions of a window, `s`.
+    pub positions: usize,
+    /// Positions at which the model is ever asked, ascending.
+    pub asked: Vec<usize>,
+}
+
 /// An edge, the prompt and the answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     sequence: Vec<u32>,
     /// Position of the answer's first token.
     first: usize,
-    /// Positions of a window, `s`.
-    positions: usize,
+    windows: Windows,
 }
 
 impl Answer {
@@ -38,64 +50,82 @@ impl Answer {
     pub fn generate<T: Real>(
         model: &dyn Model<T>,
         theta: &[T],
-        positions: usize,
-        prompt: &[u8],
+        windows: Windows,
+        prompt: &str,
         sampling: Sampling,
     ) -> Self {
-        let edge = u32::from(EDGE);
-        let prompt = prompt.iter().map(|&byte| u32::from(byte));
-        let sequence: Vec<u32> = std::iter::once(edge).chain(prompt).collect();
-        let mut answer = Self { first: sequence.len(), sequence, positions };
+        let mut sequence = vec![windows.tokenizer.edge()];
+        sequence.extend(windows.tokenizer.encode(prompt));
+        let mut answer = Self { first: sequence.len(), sequence, windows };
         let mut draws = stream(sampling.seed, "explain", 0);
         for _ in 0..sampling.tokens {
             let place = answer.sequence.len();
-            let start = answer.window_of(place);
-            let outputs = model.outputs(theta, answer.read::<T>(&[start]).view());
+            let end = answer.end_of(place);
+            let outputs = model.outputs(theta, answer.read::<T>(&[end]).view());
             // (1, s c) -> (c) at the position that stands before the next token
-            let tokens = outputs.ncols() / positions;
-            let at = (place - 1 - start) * tokens;
+            let tokens = outputs.ncols() / answer.windows.positions;
+            let at = answer.position(place, end) * tokens;
             let mut logits: Vec<f64> =
                 outputs.iter().skip(at).take(tokens).map(|logit| logit.to_f64()).collect();
-            logits[usize::from(EDGE)] = f64::NEG_INFINITY;
+            for (token, logit) in logits.iter_mut().enumerate() {
+                if answer.windows.tokenizer.is_special(token as u32) {
+                    *logit = f64::NEG_INFINITY;
+                }
+            }
             let next = choose(&logits, sampling.temperature, draws.random_range(0.0..1.0));
             answer.sequence.push(next as u32);
         }
         answer
     }
 
-    /// Start of the window from which the token at `place` is predicted.
-    fn window_of(&self, place: usize) -> usize {
-        let stride = (self.positions / 2).max(1);
-        place.saturating_sub(self.positions).div_ceil(stride) * stride
+    /// The place behind the window from which the token at `place` is predicted.
+    fn end_of(&self, place: usize) -> usize {
+        let Windows { positions, asked, .. } = &self.windows;
+        let (reach, last) = (asked.len(), asked.last().expect("a model is asked somewhere"));
+        if reach <= *last {
+            return place + positions - 1 - last;
+        }
+        let stride = (reach / 2).max(1);
+        place.saturating_sub(reach).div_ceil(stride) * stride + positions
     }
 
-    /// Tokens read in the windows that begin at `starts`, an edge behind the last, `(n, s)`.
-    fn read<T: Real>(&self, starts: &[usize]) -> Array2<T> {
-        Array2::from_shape_fn((starts.len(), self.positions), |(row, position)| {
-            let token = self.sequence.get(starts[row] + position).copied();
-            T::from_f64(f64::from(token.unwrap_or(u32::from(EDGE))))
+    /// Position before the token at `place` in the window that ends before `end`.
+    fn position(&self, place: usize, end: usize) -> usize {
+        place + self.windows.positions - 1 - end
+    }
+
+    /// Tokens read in the windows that end before `ends`, padding before the first and behind the
+    /// last, `(n, s)`.
+    fn read<T: Real>(&self, ends: &[usize]) -> Array2<T> {
+        let positions = self.windows.positions;
+        Array2::from_shape_fn((ends.len(), positions), |(row, position)| {
+            let place = (ends[row] + position).checked_sub(positions);
+            let token = place.and_then(|place| self.sequence.get(place)).copied();
+            T::from_f64(f64::from(token.unwrap_or(Tokenizer::PADDING)))
         })
     }
 
     /// One query for each window: the answer's tokens that are predicted from it.
     pub fn queries<T: Real>(&self, utility: Utility) -> Queries<T> {
         let places = self.first..self.sequence.len();
-        let mut starts: Vec<usize> = places.clone().map(|place| self.window_of(place)).collect();
-        starts.dedup();
-        let shape = (starts.len(), self.positions);
+        let mut ends: Vec<usize> = places.clone().map(|place| self.end_of(place)).collect();
+        ends.dedup();
+        let shape = (ends.len(), self.windows.positions);
         let mut targets = Array2::from_elem(shape, TokenTargets::NONE);
         for place in places {
-            let start = self.window_of(place);
-            let row = starts.binary_search(&start).expect("every window is listed");
-            targets[(row, place - 1 - start)] = self.sequence[place];
+            let end = self.end_of(place);
+            let row = ends.binary_search(&end).expect("every window is listed");
+            targets[(row, self.position(place, end))] = self.sequence[place];
         }
-        let labels = Labels::Tokens(TokenTargets::new(targets, TokenLoss::Sum));
-        Queries { examples: Examples::new(self.read(&starts), labels), utility }
+        let tokens = TokenTargets::new(targets, TokenLoss::Sum);
+        let tokens = tokens.spelt_by(self.windows.tokenizer.clone());
+        Queries { examples: Examples::new(self.read(&ends), Labels::Tokens(tokens)), utility }
     }
 
     /// The answer without its prompt, as bytes.
     pub fn bytes(&self) -> Vec<u8> {
-        self.sequence[self.first..].iter().map(|&token| token as u8).collect()
+        let answer = self.windows.tokenizer.spell(&self.sequence[self.first..]);
+        answer.expect("a model chooses among the tokens that there are")
     }
 }
 
@@ -122,10 +152,10 @@ fn choose(logits: &[f64], temperature: f64, draw: f64) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use attribench_core::{Labels, Model, Utility};
-    use attribench_models::{Gpt, Head, ModelSpec, PositionKind};
+    use attribench_core::{DataShape, Labels, Model, Tokenizer, Utility};
+    use attribench_models::{Gpt, Head, ModelSpec, Network, PositionKind, TextGenRnn};
 
-    use super::{Answer, Sampling, choose};
+    use super::{Answer, Sampling, Windows, choose};
 
     #[test]
     fn tokens_are_chosen_by_their_probability() {
@@ -143,17 +173,38 @@ mod tests {
         let (positions, head) = (PositionKind::Learned, Head::Untied);
         let gpt = Gpt { layers: 1, width: 8, heads: 2, positions, head };
         let network = gpt.build(6, 256).unwrap();
+        let asked = (0..6).collect();
+        // Places 3 to 6 are predicted from 0, 7 to 9 from 3, 10 to 12 from 6, 13 from 9.
+        check(
+            &network,
+            Windows { tokenizer: Tokenizer::bytes(), positions: 6, asked },
+            &[4, 3, 3, 1],
+        );
+    }
+
+    #[test]
+    fn a_model_that_is_asked_here_and_there_answers_at_its_last_position() {
+        let rnn = TextGenRnn { context: 3, embedding: 4, width: 4 };
+        let asked = vec![2, 4];
+        let shape = DataShape { inputs: 5, outputs: 256, asked: asked.clone() };
+        let windows = Windows { tokenizer: Tokenizer::bytes(), positions: 5, asked };
+        check(&rnn.build_for(&shape).unwrap(), windows, &[1; 11]);
+    }
+
+    /// `counts` of an answer of eleven tokens are asked for in each window.
+    fn check(network: &Network, windows: Windows, counts: &[usize]) {
         let theta: Vec<f64> = network.initial_parameters(1);
         let theta: Vec<f64> = theta.iter().map(|value| value * 20.0).collect();
         let sampling = Sampling { tokens: 11, temperature: 1.0, seed: 3 };
-        let answer = Answer::generate(&network, &theta, 6, b"ab", sampling);
+        let answer = Answer::generate(network, &theta, windows.clone(), "ab", sampling);
         assert_eq!(answer.bytes().len(), 11);
-        assert_eq!(answer, Answer::generate(&network, &theta, 6, b"ab", sampling));
-        // Places 3 to 6 are predicted from 0, 7 to 9 from 3, 10 to 12 from 6, 13 from 9.
+        assert_eq!(answer, Answer::generate(network, &theta, windows, "ab", sampling));
         let queries = answer.queries::<f64>(Utility::NegativeLoss);
         let Labels::Tokens(tokens) = queries.examples.labels() else { panic!("tokens") };
-        let counts: Vec<usize> = (0..tokens.len()).map(|row| tokens.asked(row).count()).collect();
-        assert_eq!(counts, [4, 3, 3, 1]);
+        let found: Vec<usize> = (0..tokens.len()).map(|row| tokens.asked(row).count()).collect();
+        assert_eq!(found, counts);
+        let last = queries.examples.spelt(tokens.len() - 1).unwrap();
+        assert!(answer.bytes().ends_with(&last[last.len() - 1..]));
         let asked = (0..tokens.len()).flat_map(|row| tokens.asked(row).collect::<Vec<_>>());
         let asked: Vec<u8> = asked.map(|(_, token)| token as u8).collect();
         assert_eq!(asked, answer.bytes());

@@ -4,11 +4,11 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use anyhow::{Context, Result, bail};
 use attribench_core::{
-    AccessLevel, ErasedMethod, Examples, FitReal, Meter, Queries, Run, Scale, Utility,
+    AccessLevel, DataShape, ErasedMethod, Examples, FitReal, Meter, Queries, Run, Scale, Utility,
 };
 use attribench_datasets::{Dataset, Targets};
 use attribench_engine::{
-    answering::{Answer, Sampling},
+    answering::{Answer, Sampling, Windows},
     files::parameters,
     imported::ImportedRun,
     logged::LoggedRun,
@@ -169,11 +169,9 @@ fn explained<T: FitReal>(
     let train = Examples::<T>::from_dataset(&plan.train);
     let weights = arguments.run.join("model.safetensors");
     let (theta, _) = parameters::load::<T>(&weights, model.layout(), &BTreeMap::new())?;
-    let positions = plan.train.features().ncols();
     let ExplainArguments { tokens, temperature, seed, .. } = *arguments;
     let sampling = Sampling { tokens, temperature, seed };
-    let prompt = arguments.prompt.as_bytes();
-    let answer = Answer::generate(model, &theta, positions, prompt, sampling);
+    let answer = Answer::generate(model, &theta, windows(plan), &arguments.prompt, sampling);
     let queries = answer.queries::<T>(plan.spec.utility);
     let training = &plan.spec.training.value;
     let log_probability =
@@ -348,11 +346,25 @@ fn rule(plan: &Plan) -> &str {
     plan.spec.money.as_ref().map_or("net-then-clip", |money| &money.value.rule)
 }
 
-/// What an example asks for, as text.
+/// How the run's texts lie in windows.
+fn windows(plan: &Plan) -> Windows {
+    let Targets::Tokens { tokens, .. } = plan.train.targets() else {
+        unreachable!("the run is on texts")
+    };
+    let parts = [&plan.train, &plan.queries].into_iter().chain(&plan.tuning_queries);
+    let DataShape { inputs: positions, asked, .. } = DataShape::of(parts);
+    Windows { tokenizer: tokens.tokenizer().clone(), positions, asked }
+}
+
+/// What an example asks for and what lies between, as text.
 fn passage(dataset: &Dataset, row: usize) -> String {
     let Targets::Tokens { tokens, .. } = dataset.targets() else { return String::new() };
-    let bytes: Vec<u8> = tokens.asked(row).map(|(_, token)| token as u8).collect();
-    String::from_utf8_lossy(&bytes).into_owned()
+    let Some((first, _)) = tokens.asked(row).next() else { return String::new() };
+    let (last, target) = tokens.asked(row).last().expect("there is a first one");
+    let read = dataset.features().row(row);
+    let between = read.iter().take(last + 1).skip(first + 1).map(|&token| token as u32);
+    let text = tokens.tokenizer().spell(&between.chain([target]).collect::<Vec<_>>());
+    String::from_utf8_lossy(&text.expect("tokens of the vocabulary")).into_owned()
 }
 
 /// The text with what would break or hide the line told as blanks.
