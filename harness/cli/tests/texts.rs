@@ -1,7 +1,8 @@
 //! Texts from the command line: datanets of one's own, planted copies, contributors who leave.
 
-use std::fs;
+use std::{fs, path::Path};
 
+use safetensors::{Dtype, tensor::TensorView};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -160,6 +161,60 @@ fn a_run_begins_where_its_base_ended() {
     let absent = call(folder.path(), ["check", "tiny.yaml", "--set", "base={ weights: gone.npz }"]);
     assert_eq!(absent.code, Some(2));
     assert!(absent.stderr.contains("`base.weights`"), "{}", absent.stderr);
+}
+
+/// A small Llama as Hugging Face keeps it: a description, and numbers under its own names.
+fn write_llama(folder: &Path) {
+    let description = serde_json::json!({
+        "model_type": "llama", "num_hidden_layers": 1, "hidden_size": 8, "num_attention_heads": 2,
+        "num_key_value_heads": 1, "intermediate_size": 6, "rope_theta": 500.0,
+        "rms_norm_eps": 1e-5, "tie_word_embeddings": true
+    });
+    fs::write(folder.join("config.json"), description.to_string()).unwrap();
+    let layer = |name: &str| format!("model.layers.0.{name}.weight");
+    let shapes = [
+        ("model.embed_tokens.weight".to_owned(), vec![256, 8]),
+        ("model.norm.weight".to_owned(), vec![8]),
+        (layer("input_layernorm"), vec![8]),
+        (layer("self_attn.q_proj"), vec![8, 8]),
+        (layer("self_attn.k_proj"), vec![4, 8]),
+        (layer("self_attn.v_proj"), vec![4, 8]),
+        (layer("self_attn.o_proj"), vec![8, 8]),
+        (layer("post_attention_layernorm"), vec![8]),
+        (layer("mlp.gate_proj"), vec![6, 8]),
+        (layer("mlp.up_proj"), vec![6, 8]),
+        (layer("mlp.down_proj"), vec![8, 6]),
+    ];
+    let value = |place: usize| (0.3 * (1.7 * place as f32).sin()).to_le_bytes();
+    let bytes = |shape: &[usize]| (0..shape.iter().product()).flat_map(value).collect::<Vec<u8>>();
+    let data: Vec<Vec<u8>> = shapes.iter().map(|(_, shape)| bytes(shape)).collect();
+    let views = shapes.into_iter().zip(&data).map(|((name, shape), data)| {
+        (name, TensorView::new(Dtype::F32, shape, data).expect("a tensor"))
+    });
+    let file = safetensors::serialize(views, None).expect("tensors");
+    fs::write(folder.join("model.safetensors"), file).unwrap();
+}
+
+#[test]
+fn somebody_elses_model_is_tuned_and_known_by_what_its_files_say() {
+    let gpt = "gpt: { layers: 1, width: 8, heads: 2 }";
+    let experiment = EXPERIMENT.replace("  - metagradient\n", "");
+    let folder = place(&experiment.replace(gpt, "llama: { config: config.json }"));
+    write_llama(folder.path());
+    let tuned = "base={ weights: model.safetensors, adapters: { rank: 2, scale: 4 } }";
+    let first = record(&folder, &["--out", "first", "--set", tuned]);
+    assert_eq!(first["failures"].as_array().map(Vec::len), Some(0), "{}", first["failures"]);
+    // The same written out, with the weights somewhere else: nothing is computed again.
+    let typed = "llama: { layers: 1, width: 8, heads: 2, key-value-heads: 1, hidden: 6, \
+                 base: 500, head: tied, head-width: null, pairs: halves, epsilon: 1.0e-5 }";
+    fs::write(folder.path().join("tiny.yaml"), experiment.replace(gpt, typed)).unwrap();
+    fs::rename(folder.path().join("model.safetensors"), folder.path().join("w.safetensors"))
+        .unwrap();
+    let tuned = tuned.replace("model.", "w.");
+    let second = record(&folder, &["--out", "second", "--set", &tuned]);
+    assert_eq!(first["rows"], second["rows"]);
+    let gone = call(folder.path(), ["check", "tiny.yaml", "--set", "model=llama"]);
+    assert!(gone.code == Some(2) && gone.stderr.contains("missing field"), "{}", gone.stderr);
 }
 
 #[test]

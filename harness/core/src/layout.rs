@@ -38,6 +38,9 @@ pub struct Layer {
     pub outputs: usize,
     /// Positions of an example at which the layer is applied.
     pub positions: usize,
+    /// Outputs of the layers that other programs keep in its place, one under the other in the
+    /// weight; empty where it is one layer everywhere.
+    pub parts: Vec<usize>,
 }
 
 impl Layer {
@@ -51,6 +54,7 @@ impl Layer {
             inputs,
             outputs,
             positions: 1,
+            parts: Vec::new(),
         }
     }
 
@@ -73,6 +77,16 @@ impl Layer {
     #[must_use]
     pub fn at_positions(self, positions: usize) -> Self {
         Self { positions, ..self }
+    }
+
+    /// The same layer, which is several elsewhere, of so many outputs each.
+    ///
+    /// # Panics
+    /// When they do not add up to its own.
+    #[must_use]
+    pub fn in_parts(self, parts: &[usize]) -> Self {
+        assert_eq!(parts.iter().sum::<usize>(), self.outputs, "outputs of {}", self.name);
+        Self { parts: parts.to_vec(), ..self }
     }
 
     /// Whether a bias follows the weight.

@@ -46,8 +46,8 @@ pub use method::{
     ParameterError, Queries, Scorer,
 };
 pub use model::{
-    Adapters, AnyModel, BuildModel, Curvature, DataShape, Model, ModelEntry, ModelInput,
-    ResumeModel, Stack,
+    Adapters, AnyModel, BuildModel, ConfigureModel, Curvature, DataShape, Elsewhere, Model,
+    ModelEntry, ModelInput, ParameterNames, ResumeModel, Stack,
 };
 pub use optimiser::{AdamW, HeavyBall, Optimiser, Sgd, StepSize, UpdateRule, WeightDecay};
 pub use real::Real;

@@ -184,6 +184,28 @@ pub enum ModelInput {
     Tokens,
 }
 
+/// Names of a model's parameters in the files of other programs, by their names here: a tensor, or
+/// several that stand one under the other in ours. `#` stands for a number, the same on both sides.
+pub type ParameterNames = &'static [(&'static str, &'static [&'static str])];
+
+/// The model's parameters in a specification from a description in a file: the content of a
+/// `config.json`, or the metadata of a GGUF file with its `tensors`, a list of names.
+pub type ConfigureModel = fn(&serde_json::Value) -> Result<serde_json::Value, ParameterError>;
+
+/// A kind of model as other programs keep it.
+#[derive(Clone, Copy)]
+pub struct Elsewhere {
+    /// Reads their descriptions, where there are any.
+    pub configure: Option<ConfigureModel>,
+    /// What files call its parameters, one table for each kind of file.
+    pub names: &'static [ParameterNames],
+}
+
+impl Elsewhere {
+    /// A kind of model that is ours alone.
+    pub const NOWHERE: Self = Self { configure: None, names: &[] };
+}
+
 /// One line of a registry of models.
 pub struct ModelEntry {
     /// Name in specifications.
@@ -196,6 +218,8 @@ pub struct ModelEntry {
     pub build: BuildModel,
     /// Builds the model so that it begins where another one ended.
     pub resume: ResumeModel,
+    /// How other programs keep it.
+    pub elsewhere: Elsewhere,
 }
 
 /// Models that share a batch and an order but not their data weights, stepped together by one

@@ -11,7 +11,11 @@ use attribench_core::Layout;
 use attribench_datasets::{ExampleId, npz};
 use serde::{Deserialize, Serialize};
 
-use crate::{files::parameters, store::Key, training::Training};
+use crate::{
+    files::parameters::{self, Names},
+    store::Key,
+    training::Training,
+};
 
 /// Files of a run; what is absent is drawn from the seed. Where it began is the `base`.
 ///
@@ -20,8 +24,8 @@ use crate::{files::parameters, store::Key, training::Training};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Given {
-    /// Parameters that the run reached, `.safetensors` or `.npz` in PyTorch's names and layouts, to
-    /// tell how far the replay ends from them.
+    /// Parameters that the run reached, in a file as that of `base.weights`, to tell how far the
+    /// replay ends from them.
     #[serde(default, rename = "final", skip_serializing)]
     pub last: Option<PathBuf>,
     /// Ids of the examples of each batch, `.npy`, integers `(steps, B)`. Negative numbers fill up a
@@ -73,7 +77,7 @@ impl Training {
     pub(crate) fn load_given(
         &mut self,
         layout: &Layout,
-        names: &BTreeMap<String, String>,
+        names: Names<'_>,
         ids: &[ExampleId],
     ) -> Result<(), String> {
         let given = &self.given;

@@ -14,7 +14,10 @@ use serde_saphyr::Spanned;
 use crate::{
     diagnostics::Diagnostic,
     expectation::Condition,
-    files::parameters,
+    files::{
+        configuration,
+        parameters::{self, Names},
+    },
     games::{self, PlannedGame},
     known_part::KnownShare,
     measure::rounds::label as round_label,
@@ -126,7 +129,7 @@ pub fn check(text: &str, registries: &Registries<'_>) -> Result<Plan, Vec<Diagno
         check_method_inputs(&spec, &prepared.splits, registries, &mut found);
         let contributors = prepared.splits.train().contributors().len();
         games::check_players(&spec, contributors, &mut found);
-        let model = plan_model(&spec, &prepared.splits, registries, &mut found)?;
+        let model = plan_model(&mut spec, &prepared.splits, registries, &mut found)?;
         if can_step {
             let examples = prepared.splits.train().len();
             check_logs(&spec, &methods, model.as_ref(), examples, &mut found);
@@ -136,9 +139,10 @@ pub fn check(text: &str, registries: &Registries<'_>) -> Result<Plan, Vec<Diagno
     if let (Some(prepared), Some(model), true) = (&prepared, &model, can_step) {
         let layout = Model::<f64>::layout(model.as_ref());
         let ids = prepared.splits.train().ids();
-        let names = spec.base.as_ref().map(|base| base.value.parameters.clone());
-        if let Err(reason) = spec.training.value.load_given(layout, &names.unwrap_or_default(), ids)
-        {
+        let entry = registries.models.iter().find(|entry| entry.name == spec.model.value.name);
+        let known = entry.map_or(&[][..], |entry| entry.elsewhere.names);
+        let given = spec.base.as_ref().map_or(Names::OWN.given, |base| &base.value.parameters);
+        if let Err(reason) = spec.training.value.load_given(layout, Names { given, known }, ids) {
             found.push(Diagnostic::at(&spec.training, format!("`given`: {reason}")));
         }
     }
@@ -275,8 +279,8 @@ fn plan_methods(
         }
         // Without data no model can be built, and the plan fails for that.
         let proxy = proxy.zip(splits).and_then(|(proxy, splits)| {
-            let (_, model) = built_model((&proxy, asked), splits, registries, found)?;
-            Some(Proxy { named: proxy, model: model.into() })
+            let (_, named, model) = built_model((proxy, asked), splits, registries, found)?;
+            Some(Proxy { named, model: model.into() })
         });
         let built = settings.into_iter().map(|setting| (entry.build)(setting).map(Arc::from));
         match built.collect() {
@@ -457,16 +461,19 @@ fn plan_conditions(
     conditions
 }
 
+/// The model; what a file says of it becomes part of the specification.
 fn plan_model(
-    spec: &Spec,
+    spec: &mut Spec,
     splits: &Splits,
     registries: &Registries<'_>,
     found: &mut Vec<Diagnostic>,
 ) -> Option<Arc<dyn AnyModel>> {
+    let asked = (spec.model.value.clone(), &spec.model);
+    let (entry, named, model) = built_model(asked, splits, registries, found)?;
+    spec.model.value = named;
     let named = &spec.model.value;
-    let (entry, model) = built_model((named, &spec.model), splits, registries, found)?;
     let Some(base) = &spec.base else { return Some(model.into()) };
-    let resumed = base_parameters(&base.value, model.as_ref()).and_then(|theta| {
+    let resumed = base_parameters(&base.value, entry, model.as_ref()).and_then(|theta| {
         let (parameters, shape) = (named.parameters.clone(), data_shape(splits));
         (entry.resume)(parameters, &shape, &theta, base.value.adapters)
     });
@@ -479,16 +486,17 @@ fn plan_model(
     }
 }
 
-/// A model by name for the data; `place` is where it was asked for.
+/// A model by name for the data, and its name with all that a file says of it; `place` is where it
+/// was asked for.
 fn built_model<'r, P>(
-    (named, place): (&Named, &Spanned<P>),
+    (named, place): (Named, &Spanned<P>),
     splits: &Splits,
     registries: &Registries<'r>,
     found: &mut Vec<Diagnostic>,
-) -> Option<(&'r ModelEntry, Box<dyn AnyModel>)> {
+) -> Option<(&'r ModelEntry, Named, Box<dyn AnyModel>)> {
     let Named { name, parameters } = named;
     let Some(entry) = registries.models.iter().find(|entry| entry.name == name) else {
-        let name = Spanned::new(name, place.referenced, place.defined);
+        let name = Spanned::new(&name, place.referenced, place.defined);
         let known = registries.models.iter().map(|entry| entry.name);
         found.push(Diagnostic::unknown("model", &name, known));
         return None;
@@ -506,8 +514,12 @@ fn built_model<'r, P>(
         found.push(Diagnostic::at(place, message).hint(hint));
         return None;
     }
-    match (entry.build)(parameters.clone(), &data_shape(splits)) {
-        Ok(model) => Some((entry, model)),
+    let built = configuration::completed(entry, &parameters).and_then(|parameters| {
+        let model = (entry.build)(parameters.clone(), &data_shape(splits))?;
+        Ok((parameters, model))
+    });
+    match built {
+        Ok((parameters, model)) => Some((entry, Named { name, parameters }, model)),
         Err(error) => {
             found.push(Diagnostic::at(place, format!("model `{name}`: {error}")));
             None
@@ -521,13 +533,18 @@ fn data_shape(splits: &Splits) -> DataShape {
 }
 
 /// Parameters at which the run begins.
-fn base_parameters(base: &Base, model: &dyn AnyModel) -> Result<Vec<f64>, ParameterError> {
+fn base_parameters(
+    base: &Base,
+    entry: &ModelEntry,
+    model: &dyn AnyModel,
+) -> Result<Vec<f64>, ParameterError> {
     let refused = |reason: String| {
         let hint = "a run leaves its parameters as `model.safetensors` in its folder";
         ParameterError::Range(format!("`base.weights`: {reason}\nhint: {hint}"))
     };
     let layout = <dyn AnyModel as Model<f64>>::layout(model);
-    let found = parameters::load(&base.weights, layout, &base.parameters);
+    let names = Names { given: &base.parameters, known: entry.elsewhere.names };
+    let found = parameters::load(&base.weights, layout, names);
     found.map(|(theta, _)| theta).map_err(|error| refused(error.to_string()))
 }
 

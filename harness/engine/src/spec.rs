@@ -10,7 +10,10 @@ use serde::{
 };
 use serde_saphyr::Spanned;
 
-use crate::{closed_loop::ClosedLoop, diagnostics::Diagnostic, trace::Keeping, training::Training};
+use crate::{
+    closed_loop::ClosedLoop, diagnostics::Diagnostic, files::parameters::InFile, trace::Keeping,
+    training::Training,
+};
 
 /// Something chosen by name from a registry, with its parameters: `name`, or `name: {parameters}`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -104,11 +107,11 @@ fn per_feature() -> Standardisation {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Base {
-    /// Its parameters, .safetensors or .npz.
+    /// Its parameters, .safetensors, .gguf or .npz.
     pub weights: PathBuf,
     /// Which name of the model is which in the file, where order does not tell.
     #[serde(default)]
-    pub parameters: BTreeMap<String, String>,
+    pub parameters: BTreeMap<String, InFile>,
     /// What is trained; all parameters where absent.
     #[serde(default)]
     pub adapters: Option<Adapters>,

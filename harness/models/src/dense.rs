@@ -5,6 +5,8 @@
 //! | [`Plain`] | `[out][in]`, as in the flat vector | fast for any shape | readings of one model |
 //! | [`Stacked`] | `[in][m][out]`, then `[m][in][out]` | chains, equal for any `m` | training |
 
+use std::ops::Range;
+
 use attribench_core::{
     Layer, Real,
     math::{Descent, Factors, Order, add_product, descend_product},
@@ -35,9 +37,30 @@ pub(crate) trait Dense<T> {
     fn gradient_of(&mut self, layer: &Layer) -> Option<&mut [T]>;
 }
 
-/// One model whose parameters lie as in the flat vector, frozen ones behind them.
-pub(crate) struct Plain<'a, T> {
+/// Parameters of one model, as in the flat vector, and frozen ones, whose places follow theirs.
+#[derive(Clone, Copy)]
+pub(crate) struct Parameters<'a, T> {
     pub theta: &'a [T],
+    pub frozen: &'a [T],
+}
+
+impl<'a, T> Parameters<'a, T> {
+    /// Parameters of a layer, or a part of them.
+    pub(crate) fn at(self, range: Range<usize>) -> &'a [T] {
+        match range.start.checked_sub(self.theta.len()) {
+            None => &self.theta[range],
+            Some(start) => &self.frozen[start..][..range.len()],
+        }
+    }
+
+    pub(crate) fn weight(self, layer: &Layer) -> &'a [T] {
+        self.at(layer.weight_offset..layer.bias_offset)
+    }
+}
+
+/// One model.
+pub(crate) struct Plain<'a, T> {
+    pub parameters: Parameters<'a, T>,
     /// Takes the sum of gradients of the parameters that are not frozen, where it is wanted.
     pub gradient: Option<&'a mut [T]>,
 }
@@ -50,11 +73,11 @@ impl<T: Real> Dense<T> for Plain<'_, T> {
         if layer.has_bias() {
             keep = T::one();
             for row in output.chunks_exact_mut(outputs) {
-                row.copy_from_slice(&self.theta[layer.biases()]);
+                row.copy_from_slice(self.parameters.at(layer.biases()));
             }
         }
         assert_eq!(input.len(), rows * inputs, "input of a dense layer");
-        let weight = &self.theta[layer.weight_offset..][..inputs * outputs];
+        let weight = self.parameters.weight(layer);
         // (rows, in) x (in, out) -> (rows, out); the lengths are checked above.
         unsafe {
             T::gemm(
@@ -72,7 +95,7 @@ impl<T: Real> Dense<T> for Plain<'_, T> {
         let (inputs, outputs) = (layer.inputs, layer.outputs);
         let rows = delta.len() / outputs;
         assert_eq!(at_input.len(), rows * inputs, "input of a dense layer");
-        let weight = &self.theta[layer.weight_offset..][..inputs * outputs];
+        let weight = self.parameters.weight(layer);
         // (rows, out) x (out, in) -> (rows, in); the lengths are checked above.
         unsafe {
             T::gemm(
@@ -115,7 +138,7 @@ impl<T: Real> Dense<T> for Plain<'_, T> {
     }
 
     fn parameters(&self, layer: &Layer) -> &[T] {
-        &self.theta[layer.range()]
+        self.parameters.at(layer.range())
     }
 
     fn gradient_of(&mut self, layer: &Layer) -> Option<&mut [T]> {

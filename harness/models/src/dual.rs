@@ -11,6 +11,7 @@ use ndarray::{Array2, ArrayView2, ArrayViewMut2};
 use crate::{
     Network,
     activation::each,
+    dense::Parameters,
     local::{Direction, LocalOp},
     loss,
     lstm::{Along, Lstm, Moved, Run},
@@ -22,8 +23,7 @@ use crate::{
 pub(crate) struct Tangents<'a, T> {
     network: &'a Network,
     tape: &'a Tape<T>,
-    /// Parameters, frozen ones included.
-    theta: &'a [T],
+    parameters: Parameters<'a, T>,
     /// `(k, p)`, row after row.
     directions: &'a [T],
     k: usize,
@@ -76,13 +76,13 @@ impl<'a, T: Real> Tangents<'a, T> {
     pub(crate) fn forward(
         network: &'a Network,
         tape: &'a Tape<T>,
-        theta: &'a [T],
+        parameters: Parameters<'a, T>,
         directions: &'a ArrayView2<'a, T>,
     ) -> Self {
         let flat = directions.as_slice().expect("directions in standard layout");
         let k = directions.nrows();
         let mut tangents =
-            Self { network, tape, theta, directions: flat, k, nodes: vec![Vec::new()] };
+            Self { network, tape, parameters, directions: flat, k, nodes: vec![Vec::new()] };
         for (index, op) in network.ops().iter().enumerate() {
             let tangent = if network.is_moved(index + 1) {
                 tangents.op_tangent(index, op)
@@ -143,7 +143,7 @@ impl<'a, T: Real> Tangents<'a, T> {
         mut visit: impl FnMut(usize, &crate::local::Point<'_, T>, &Direction<'_, T>),
     ) {
         let layer = layer.map(|layer| &self.network.layers()[layer]);
-        let parameters = layer.map_or(&[][..], |layer| &self.theta[layer.range()]);
+        let parameters = layer.map_or(&[][..], |layer| self.parameters.at(layer.range()));
         let width = self.tape.width(index);
         let (still, unmoved) = (vec![T::zero(); width], vec![T::zero(); parameters.len()]);
         for row in 0..self.tape.rows() {
@@ -178,7 +178,7 @@ impl<'a, T: Real> Tangents<'a, T> {
         mut visit: impl FnMut(usize, &Run<'_, T>, &Along<'_, T>, &Moved<T>),
     ) {
         let layer = &self.network.layers()[layer];
-        let (weight, input) = (&self.theta[layer.range()], self.tangent_at(index));
+        let (weight, input) = (self.parameters.at(layer.range()), self.tangent_at(index));
         let (width, to) = (self.tape.width(index), self.tape.width(index + 1));
         for row in 0..self.tape.rows() {
             let output = &self.tape.node(index + 1)[row * to..][..to];
@@ -250,7 +250,7 @@ impl<'a, T: Real> Tangents<'a, T> {
                     (tangent.as_mut_ptr(), outputs as isize, 1),
                     T::one(),
                     (self.nodes[index].as_ptr(), inputs as isize, 1),
-                    (self.theta[layer.weight_offset..].as_ptr(), 1, inputs as isize),
+                    (self.parameters.weight(layer).as_ptr(), 1, inputs as isize),
                     T::one(),
                 );
             }
@@ -450,7 +450,7 @@ impl<'a, T: Real> Tangents<'a, T> {
                 (at_input.as_mut_ptr(), inputs as isize, 1),
                 T::one(),
                 (delta.as_ptr(), outputs as isize, 1),
-                (self.theta[layer.weight_offset..].as_ptr(), inputs as isize, 1),
+                (self.parameters.weight(layer).as_ptr(), inputs as isize, 1),
                 T::one(),
             );
         }

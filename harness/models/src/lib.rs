@@ -31,7 +31,7 @@ mod tape;
 mod text_gen_rnn;
 mod weighted_mean;
 
-use attribench_core::{Adapters, DataShape, ModelEntry, ModelInput, ParameterError};
+use attribench_core::{Adapters, DataShape, Elsewhere, ModelEntry, ModelInput, ParameterError};
 use serde::{Serialize, de::DeserializeOwned};
 
 pub use activation::Activation;
@@ -62,6 +62,9 @@ pub trait ModelSpec: Serialize + DeserializeOwned {
 
     /// What its features are.
     const READS: ModelInput = ModelInput::Numbers;
+
+    /// How other programs keep it.
+    const ELSEWHERE: Elsewhere = Elsewhere::NOWHERE;
 }
 
 const fn entry<M: ModelSpec>(name: &'static str, summary: &'static str) -> ModelEntry {
@@ -79,6 +82,7 @@ const fn entry<M: ModelSpec>(name: &'static str, summary: &'static str) -> Model
                 .map_err(|error| ParameterError::Shape(Box::new(error)))?;
             Ok(Box::new(resumed(spec.build_for(shape)?, theta, adapters)?))
         },
+        elsewhere: M::ELSEWHERE,
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use attribench_core::{Layer, ModelInput, ParameterError};
+use attribench_core::{Elsewhere, Layer, ModelInput, ParameterError, ParameterNames};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::{
     Head, ModelSpec, Network, Pairs,
@@ -124,7 +125,8 @@ impl Llama {
         let stream = builder.node();
         self.norm(builder, format!("block{index}.norm1"));
         // (s, d) x (d, (h + 2 g) d_h) -> (s, (h + 2 g) d_h)
-        builder.dense(dense("attention", d, inner + 2 * keys), Start::Within(START));
+        let projections = dense("attention", d, inner + 2 * keys).in_parts(&[inner, keys, keys]);
+        builder.dense(projections, Start::Within(START));
         self.attention(builder, positions);
         // (s, h d_h) x (h d_h, d) -> (s, d)
         builder.dense(dense("projection", inner, d), into_stream);
@@ -132,7 +134,8 @@ impl Llama {
         let stream = builder.node();
         self.norm(builder, format!("block{index}.norm2"));
         // (s, d) x (d, 2 m) -> (s, 2 m) -> (s, m)
-        builder.dense(dense("expand", d, 2 * hidden), Start::Within(START));
+        let expand = dense("expand", d, 2 * hidden).in_parts(&[hidden, hidden]);
+        builder.dense(expand, Start::Within(START));
         builder.local(LocalOp::Gated(Gated { width: hidden }));
         builder.dense(dense("contract", hidden, d), into_stream);
         builder.op(Op::Add(stream));
@@ -141,6 +144,8 @@ impl Llama {
 
 impl ModelSpec for Llama {
     const READS: ModelInput = ModelInput::Tokens;
+    const ELSEWHERE: Elsewhere =
+        Elsewhere { configure: Some(configure), names: &[HUGGING_FACE, LLAMA_CPP] };
 
     /// `inputs` is the number of positions, `outputs` that of tokens.
     fn build(&self, inputs: usize, outputs: usize) -> Result<Network, ParameterError> {
@@ -164,5 +169,209 @@ impl ModelSpec for Llama {
             }
         }
         Ok(builder.finish())
+    }
+}
+
+/// Names in the safetensors files of Hugging Face's transformers.
+const HUGGING_FACE: ParameterNames = &[
+    ("token.weight", &["model.embed_tokens.weight"]),
+    ("block#.norm1.bias", &["model.layers.#.input_layernorm.weight"]),
+    (
+        "block#.attention.weight",
+        &[
+            "model.layers.#.self_attn.q_proj.weight",
+            "model.layers.#.self_attn.k_proj.weight",
+            "model.layers.#.self_attn.v_proj.weight",
+        ],
+    ),
+    ("block#.projection.weight", &["model.layers.#.self_attn.o_proj.weight"]),
+    ("block#.norm2.bias", &["model.layers.#.post_attention_layernorm.weight"]),
+    (
+        "block#.expand.weight",
+        &["model.layers.#.mlp.gate_proj.weight", "model.layers.#.mlp.up_proj.weight"],
+    ),
+    ("block#.contract.weight", &["model.layers.#.mlp.down_proj.weight"]),
+    ("norm.bias", &["model.norm.weight"]),
+    ("head.weight", &["lm_head.weight"]),
+];
+
+/// Names in the GGUF files of llama.cpp.
+const LLAMA_CPP: ParameterNames = &[
+    ("token.weight", &["token_embd.weight"]),
+    ("block#.norm1.bias", &["blk.#.attn_norm.weight"]),
+    (
+        "block#.attention.weight",
+        &["blk.#.attn_q.weight", "blk.#.attn_k.weight", "blk.#.attn_v.weight"],
+    ),
+    ("block#.projection.weight", &["blk.#.attn_output.weight"]),
+    ("block#.norm2.bias", &["blk.#.ffn_norm.weight"]),
+    ("block#.expand.weight", &["blk.#.ffn_gate.weight", "blk.#.ffn_up.weight"]),
+    ("block#.contract.weight", &["blk.#.ffn_down.weight"]),
+    ("norm.bias", &["output_norm.weight"]),
+    ("head.weight", &["output.weight"]),
+];
+
+/// The model that a `config.json` of Hugging Face or the metadata of a GGUF file describes.
+fn configure(description: &Value) -> Result<Value, ParameterError> {
+    let llama = match description.get("general.architecture") {
+        Some(_) => of_llama_cpp(description),
+        None => of_hugging_face(description),
+    };
+    let llama = llama.map_err(ParameterError::Range)?;
+    Ok(serde_json::to_value(llama).expect("parameters are values"))
+}
+
+/// Refuses a description in which `key` says something else than `known`; absent says `known`.
+fn expect(description: &Value, key: &str, known: &Value) -> Result<(), String> {
+    match description.get(key) {
+        None | Some(Value::Null) => Ok(()),
+        Some(found) if found == known => Ok(()),
+        Some(found) => Err(format!(
+            "`{key}` is {found}, and only {known} is computed here\nhint: models of this form with \
+             another `{key}` give other numbers; nothing can be set instead"
+        )),
+    }
+}
+
+fn number(description: &Value, key: &str) -> Option<f64> {
+    description.get(key).and_then(Value::as_f64)
+}
+
+fn count(description: &Value, key: &str) -> Option<usize> {
+    description.get(key).and_then(Value::as_u64).map(|count| count as usize)
+}
+
+fn required<T>(found: Option<T>, key: &str) -> Result<T, String> {
+    found.ok_or_else(|| format!("the description has no number `{key}`\nhint: is it a Llama's?"))
+}
+
+fn of_hugging_face(config: &Value) -> Result<Llama, String> {
+    let size = |key| required(count(config, key), key);
+    required(config.get("model_type"), "model_type")?;
+    for (key, known) in [
+        ("model_type", "llama".into()),
+        ("hidden_act", "silu".into()),
+        ("attention_bias", false.into()),
+        ("mlp_bias", false.into()),
+        ("rope_scaling", Value::Null),
+    ] {
+        expect(config, key, &known)?;
+    }
+    // Newer files keep the turns under a key of their own.
+    let turns = config.get("rope_parameters").unwrap_or(config);
+    expect(turns, "rope_type", &"default".into())?;
+    let is_tied = config.get("tie_word_embeddings").and_then(Value::as_bool).unwrap_or(false);
+    Ok(Llama {
+        layers: size("num_hidden_layers")?,
+        width: size("hidden_size")?,
+        heads: size("num_attention_heads")?,
+        key_value_heads: count(config, "num_key_value_heads"),
+        head_width: count(config, "head_dim"),
+        hidden: size("intermediate_size")?,
+        base: number(turns, "rope_theta").unwrap_or_else(base),
+        pairs: Pairs::Halves,
+        epsilon: required(number(config, "rms_norm_eps"), "rms_norm_eps")?,
+        head: if is_tied { Head::Tied } else { Head::Untied },
+    })
+}
+
+fn of_llama_cpp(metadata: &Value) -> Result<Llama, String> {
+    let size = |key| required(count(metadata, key), key);
+    for (key, known) in [
+        ("general.architecture", "llama".into()),
+        ("llama.rope.scaling.type", "none".into()),
+        ("llama.expert_count", 0.into()),
+    ] {
+        expect(metadata, key, &known)?;
+    }
+    let head_width = count(metadata, "llama.attention.key_length");
+    let (width, heads) = (size("llama.embedding_length")?, size("llama.attention.head_count")?);
+    let turned = head_width.unwrap_or(width / heads.max(1));
+    expect(metadata, "llama.attention.value_length", &turned.into())?;
+    expect(metadata, "llama.rope.dimension_count", &turned.into())?;
+    let epsilon = "llama.attention.layer_norm_rms_epsilon";
+    let tensors = metadata.get("tensors").and_then(Value::as_array);
+    let has_head = tensors.is_some_and(|names| names.iter().any(|name| name == "output.weight"));
+    Ok(Llama {
+        layers: size("llama.block_count")?,
+        width,
+        heads,
+        key_value_heads: count(metadata, "llama.attention.head_count_kv"),
+        head_width,
+        hidden: size("llama.feed_forward_length")?,
+        base: number(metadata, "llama.rope.freq_base").unwrap_or_else(base),
+        pairs: Pairs::Neighbours,
+        epsilon: required(number(metadata, epsilon), epsilon)?,
+        head: if has_head { Head::Untied } else { Head::Tied },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::{configure, expect};
+
+    fn hugging_face() -> Value {
+        json!({
+            "model_type": "llama", "num_hidden_layers": 30, "hidden_size": 576,
+            "num_attention_heads": 9, "num_key_value_heads": 3, "intermediate_size": 1536,
+            "rope_theta": 100000, "rms_norm_eps": 1e-5, "tie_word_embeddings": true,
+            "hidden_act": "silu", "rope_scaling": null, "vocab_size": 49152
+        })
+    }
+
+    fn gguf() -> Value {
+        json!({
+            "general.architecture": "llama", "llama.block_count": 30,
+            "llama.embedding_length": 576, "llama.attention.head_count": 9,
+            "llama.attention.head_count_kv": 3, "llama.feed_forward_length": 1536,
+            "llama.rope.freq_base": 100000.0, "llama.rope.dimension_count": 64,
+            "llama.attention.layer_norm_rms_epsilon": 1e-5,
+            "tensors": ["token_embd.weight", "output_norm.weight"]
+        })
+    }
+
+    #[test]
+    fn two_descriptions_of_one_model() {
+        let mut expected = json!({
+            "layers": 30, "width": 576, "heads": 9, "key-value-heads": 3, "head-width": null,
+            "hidden": 1536, "base": 100000.0, "pairs": "halves", "epsilon": 1e-5, "head": "tied"
+        });
+        assert_eq!(configure(&hugging_face()).unwrap(), expected);
+        expected["pairs"] = json!("neighbours");
+        assert_eq!(configure(&gguf()).unwrap(), expected);
+        let mut untied = gguf();
+        untied["tensors"] = json!(["output.weight"]);
+        assert_eq!(configure(&untied).unwrap()["head"], "untied");
+    }
+
+    #[test]
+    fn the_newer_place_of_turns_is_read() {
+        let mut config = hugging_face();
+        config["rope_theta"].take();
+        config["rope_parameters"] = json!({ "rope_theta": 500.0, "rope_type": "default" });
+        assert_eq!(configure(&config).unwrap()["base"], 500.0);
+        config["rope_parameters"]["rope_type"] = json!("llama3");
+        assert!(configure(&config).unwrap_err().to_string().contains("`rope_type` is \"llama3\""));
+    }
+
+    #[test]
+    fn what_is_computed_otherwise_is_refused() {
+        for (mut description, key, value) in [
+            (hugging_face(), "model_type", json!("qwen2")),
+            (hugging_face(), "attention_bias", json!(true)),
+            (hugging_face(), "rope_scaling", json!({ "factor": 8.0 })),
+            (hugging_face(), "hidden_size", Value::Null),
+            (hugging_face(), "rms_norm_eps", Value::Null),
+            (gguf(), "general.architecture", json!("gpt2")),
+            (gguf(), "llama.rope.dimension_count", json!(32)),
+            (gguf(), "llama.expert_count", json!(4)),
+        ] {
+            description[key] = value;
+            let refused = configure(&description).unwrap_err().to_string();
+            assert!(refused.contains(&format!("`{key}`")), "{refused}");
+        }
+        assert_eq!(expect(&json!({ "a": 1 }), "a", &json!(1)), Ok(()));
     }
 }

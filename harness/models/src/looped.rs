@@ -7,7 +7,13 @@ use attribench_core::{
     Captures, Examples, Inputs, Model, Quantity, Real, Stack, StepSize, UpdateRule, math,
 };
 
-use crate::{Network, dense::Plain, loss, network::captures_of, tape::Tape};
+use crate::{
+    Network,
+    dense::{Parameters, Plain},
+    loss,
+    network::captures_of,
+    tape::Tape,
+};
 
 /// See [`Stack`].
 pub(crate) struct LoopedStack<T> {
@@ -22,8 +28,8 @@ pub(crate) struct LoopedStack<T> {
     rows: usize,
 }
 
-/// One model: its parameters with frozen ones behind them, the optimiser's state, and the last
-/// step's sum of gradients with what clipping left of it.
+/// One model: its parameters, the optimiser's state, and the last step's sum of gradients with what
+/// clipping left of it.
 struct Single<T> {
     parameters: Vec<T>,
     moments: Vec<Vec<T>>,
@@ -34,12 +40,9 @@ struct Single<T> {
 impl<T: Real> LoopedStack<T> {
     pub(crate) fn new(network: Network, width: usize, rule: UpdateRule) -> Self {
         let p = <Network as Model<T>>::layout(&network).parameters();
-        let frozen = network.frozen().iter().map(|&value| T::from_f64(value));
-        let parameters: Vec<T> = vec![T::zero(); p].into_iter().chain(frozen).collect();
-        let moments = vec![vec![T::zero(); p]; rule.optimiser.moments()];
         let single = || Single {
-            parameters: parameters.clone(),
-            moments: moments.clone(),
+            parameters: vec![T::zero(); p],
+            moments: vec![vec![T::zero(); p]; rule.optimiser.moments()],
             gradient: vec![T::zero(); p],
             clip_factor: 1.0,
         };
@@ -70,7 +73,8 @@ impl<T: Real> LoopedStack<T> {
         }
         let Single { parameters: theta, gradient, .. } = &mut self.models[model];
         gradient.fill(T::zero());
-        let mut plain = Plain { theta, gradient: Some(gradient) };
+        let parameters = Parameters { theta, frozen: self.network.frozen() };
+        let mut plain = Plain { parameters, gradient: Some(gradient) };
         self.tape.forward(&self.network, &plain);
         let (labels, last) = (train.labels(), self.tape.len() - 1);
         let width = self.tape.width(last);
@@ -93,12 +97,12 @@ impl<T: Real> Stack<T> for LoopedStack<T> {
     fn load(&mut self, index: usize, theta: &[T], moments: &[Vec<T>]) {
         let model = &mut self.models[index];
         assert_eq!(moments.len(), model.moments.len(), "vectors of the optimiser's state");
-        model.parameters[..theta.len()].copy_from_slice(theta);
+        model.parameters.copy_from_slice(theta);
         model.moments.clone_from_slice(moments);
     }
 
     fn read_parameters(&self, index: usize, theta: &mut [T]) {
-        theta.copy_from_slice(&self.models[index].parameters[..theta.len()]);
+        theta.copy_from_slice(&self.models[index].parameters);
     }
 
     fn read_moments(&self, index: usize, moments: &mut [Vec<T>]) {
@@ -125,7 +129,6 @@ impl<T: Real> Stack<T> for LoopedStack<T> {
                 let factor = T::from_f64(*clip_factor);
                 gradient.iter_mut().for_each(|value| *value *= factor);
             }
-            let parameters = &mut parameters[..gradient.len()];
             self.rule.update(size, gradient, moments, parameters);
         }
     }

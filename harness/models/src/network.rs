@@ -8,7 +8,10 @@
 //!
 //! Each reading runs in `f32` and in `f64`.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{
+    any::Any,
+    sync::{Arc, OnceLock},
+};
 
 use attribench_core::{
     Captures, Curvature, Examples, Inputs, Layer, LayerCapture, LayerKind, Layout, Model, Quantity,
@@ -18,8 +21,17 @@ use ndarray::{Array2, ArrayView2, ArrayViewMut2, s};
 use rand::RngExt;
 
 use crate::{
-    Activation, activation::each, dense::Plain, dual::Tangents, embedding::token, local::LocalOp,
-    looped::LoopedStack, loss, lstm::Lstm, stack::NetworkStack, tape::Tape,
+    Activation,
+    activation::each,
+    dense::{Parameters, Plain},
+    dual::Tangents,
+    embedding::token,
+    local::LocalOp,
+    looped::LoopedStack,
+    loss,
+    lstm::Lstm,
+    stack::NetworkStack,
+    tape::Tape,
 };
 
 /// One step of the forward pass. The value after op `i` is node `i + 1`; node 0 is the input.
@@ -100,13 +112,42 @@ pub struct Network {
     starts: Vec<Start>,
     /// Layers of the layout, and then frozen ones, whose parameters lie behind those of the layout.
     layers: Vec<Layer>,
-    frozen: Arc<Vec<f64>>,
+    frozen: Frozen,
     /// Where training begins, if not as the starts say.
     beginning: Option<Arc<Vec<f64>>>,
     /// Width of each node.
     widths: Vec<usize>,
     /// Whether a node depends on parameters that are not frozen.
     is_moved: Vec<bool>,
+}
+
+/// Parameters that stay, shared by all copies of a network.
+#[derive(Clone, Debug, Default)]
+struct Frozen {
+    double: Arc<Vec<f64>>,
+    /// The same, rounded when they are first asked for.
+    single: Arc<OnceLock<Vec<f32>>>,
+}
+
+impl Frozen {
+    fn new(values: Vec<f64>) -> Self {
+        Self { double: Arc::new(values), single: Arc::default() }
+    }
+
+    fn values<T: Real>(&self) -> &[T] {
+        if let Some(double) = (&*self.double as &dyn Any).downcast_ref::<Vec<T>>() {
+            return double;
+        }
+        let round = || self.double.iter().map(|&value| value as f32).collect();
+        let single: &Vec<f32> = self.single.get_or_init(round);
+        (single as &dyn Any).downcast_ref::<Vec<T>>().expect("numbers are single or double")
+    }
+}
+
+impl PartialEq for Frozen {
+    fn eq(&self, other: &Self) -> bool {
+        self.double == other.double
+    }
 }
 
 /// A network that is being put together, op by op.
@@ -234,7 +275,7 @@ impl Network {
             widths.push(width);
             is_moved.push(moves);
         }
-        let (frozen, beginning) = (Arc::new(frozen), None);
+        let (frozen, beginning) = (Frozen::new(frozen), None);
         Self { ops, layout, starts, layers, frozen, beginning, widths, is_moved }
     }
 
@@ -258,7 +299,10 @@ impl Network {
     #[must_use]
     pub fn with_adapters(&self, theta: &[f64], rank: usize, scale: f64) -> Self {
         assert_eq!(theta.len(), self.layout.parameters(), "length of the parameter vector");
-        assert!(self.frozen.is_empty(), "adapters stand on parameters that can all be trained");
+        assert!(
+            self.frozen.double.is_empty(),
+            "adapters stand on parameters that can all be trained"
+        );
         let last = self.head_op();
         let is_adapted = |(index, op): (usize, &Op)| match op {
             Op::Dense(layer) => {
@@ -360,18 +404,14 @@ impl Network {
     }
 
     /// Frozen parameters.
-    pub(crate) fn frozen(&self) -> &[f64] {
-        &self.frozen
+    pub(crate) fn frozen<T: Real>(&self) -> &[T] {
+        self.frozen.values()
     }
 
-    /// Parameters and frozen ones behind them.
-    fn with_frozen<'a, T: Real>(&self, theta: &'a [T]) -> Cow<'a, [T]> {
+    /// The given parameters with the frozen ones.
+    fn parameters<'a, T: Real>(&'a self, theta: &'a [T]) -> Parameters<'a, T> {
         assert_eq!(theta.len(), self.layout.parameters(), "length of the parameter vector");
-        if self.frozen.is_empty() {
-            return Cow::Borrowed(theta);
-        }
-        let frozen = self.frozen.iter().map(|&value| T::from_f64(value));
-        Cow::Owned(theta.iter().copied().chain(frozen).collect())
+        Parameters { theta, frozen: self.frozen() }
     }
 
     /// Whether there is nothing but dense layers at one position and non-linearities.
@@ -412,7 +452,8 @@ impl Network {
     fn forward<T: Real>(&self, theta: &[T], features: ArrayView2<'_, T>) -> Tape<T> {
         let mut tape = Tape::new(self, 1, features.nrows());
         fill_input(&mut tape, features);
-        tape.forward(self, &Plain { theta, gradient: None });
+        let parameters = self.parameters(theta);
+        tape.forward(self, &Plain { parameters, gradient: None });
         tape
     }
 
@@ -424,12 +465,11 @@ impl Network {
         features: ArrayView2<'_, T>,
         mut read: impl FnMut(usize, &Tape<T>),
     ) {
-        let theta = self.with_frozen(theta);
         let n = features.nrows();
         let block = if self.is_plain() { n.max(1) } else { self.block_rows() };
         for start in (0..n).step_by(block) {
             let rows = features.slice(s![start..(start + block).min(n), ..]);
-            read(start, &self.forward(&theta, rows));
+            read(start, &self.forward(theta, rows));
         }
     }
 
@@ -598,9 +638,9 @@ impl<T: Real> Model<T> for Network {
     }
 
     fn captures(&self, theta: &[T], examples: &Examples<T>, quantity: Quantity) -> Captures<T> {
-        let theta = self.with_frozen(theta);
-        let mut tape = self.output_gradients(&theta, examples, quantity, None);
-        tape.backward(self, &mut Plain { theta: &theta, gradient: None });
+        let parameters = self.parameters(theta);
+        let mut tape = self.output_gradients(theta, examples, quantity, None);
+        tape.backward(self, &mut Plain { parameters, gradient: None });
         captures_of(self, &tape)
     }
 
@@ -611,12 +651,12 @@ impl<T: Real> Model<T> for Network {
         quantity: Quantity,
         weights: &[T],
     ) -> Vec<T> {
-        let theta = self.with_frozen(theta);
+        let parameters = self.parameters(theta);
         let mut sum = vec![T::zero(); self.layout.parameters()];
         for (start, block) in examples.blocks(self.block_rows()) {
             let weights = &weights[start..start + block.len()];
-            let mut tape = self.output_gradients(&theta, &block, quantity, Some(weights));
-            tape.backward(self, &mut Plain { theta: &theta, gradient: Some(&mut sum) });
+            let mut tape = self.output_gradients(theta, &block, quantity, Some(weights));
+            tape.backward(self, &mut Plain { parameters, gradient: Some(&mut sum) });
         }
         sum
     }
@@ -628,13 +668,13 @@ impl<T: Real> Model<T> for Network {
         quantity: Quantity,
         directions: ArrayView2<'_, T>,
     ) -> Array2<T> {
-        let (theta, k) = (self.with_frozen(theta), directions.nrows());
+        let (parameters, k) = (self.parameters(theta), directions.nrows());
         let directions = directions.as_standard_layout();
         let directions = directions.view();
         let mut result = Array2::zeros((examples.len(), k));
         for (start, block) in examples.blocks(self.block_rows()) {
-            let (tape, rows) = (self.output_gradients(&theta, &block, quantity, None), block.len());
-            let tangents = Tangents::forward(self, &tape, &theta, &directions);
+            let (tape, rows) = (self.output_gradients(theta, &block, quantity, None), block.len());
+            let tangents = Tangents::forward(self, &tape, parameters, &directions);
             let along = tangents.of_quantity(tape.gradient(self.ops.len()), rows);
             result.slice_mut(s![start..start + rows, ..]).assign(&along);
         }
@@ -649,16 +689,16 @@ impl<T: Real> Model<T> for Network {
         curvature: Curvature,
         directions: ArrayView2<'_, T>,
     ) -> Array2<T> {
-        let theta = self.with_frozen(theta);
+        let parameters = self.parameters(theta);
         let directions = directions.as_standard_layout();
         let directions = directions.view();
         let mut products = Array2::zeros(directions.dim());
         for (start, block) in examples.blocks(self.block_rows()) {
             let weights = &weights[start..start + block.len()];
             let mut tape =
-                self.output_gradients(&theta, &block, curvature.quantity(), Some(weights));
-            tape.backward(self, &mut Plain { theta: &theta, gradient: None });
-            Tangents::forward(self, &tape, &theta, &directions).curvature(
+                self.output_gradients(theta, &block, curvature.quantity(), Some(weights));
+            tape.backward(self, &mut Plain { parameters, gradient: None });
+            Tangents::forward(self, &tape, parameters, &directions).curvature(
                 (block.labels(), weights),
                 curvature,
                 products.slice_mut(s![.., ..]),
@@ -676,19 +716,19 @@ impl<T: Real> Model<T> for Network {
         directions: ArrayView2<'_, T>,
         mut products: ArrayViewMut2<'_, T>,
     ) -> Array2<T> {
-        let theta = self.with_frozen(theta);
+        let parameters = self.parameters(theta);
         let directions = directions.as_standard_layout();
         let directions = directions.view();
         let mut result = Array2::zeros((examples.len(), directions.nrows()));
         for (start, block) in examples.blocks(self.block_rows()) {
             let rows = block.len();
             let weights = &weights[start..start + rows];
-            let mut tape = self.output_gradients(&theta, &block, Quantity::Loss, None);
+            let mut tape = self.output_gradients(theta, &block, Quantity::Loss, None);
             // An example of weight 0 has a derivative of its own all the same.
             let plain = tape.gradient(self.ops.len()).to_vec();
             weigh(tape.gradient_mut(self.ops.len()), weights);
-            tape.backward(self, &mut Plain { theta: &theta, gradient: None });
-            let tangents = Tangents::forward(self, &tape, &theta, &directions);
+            tape.backward(self, &mut Plain { parameters, gradient: None });
+            let tangents = Tangents::forward(self, &tape, parameters, &directions);
             let along = tangents.of_quantity(&plain, rows);
             result.slice_mut(s![start..start + rows, ..]).assign(&along);
             tangents.curvature((block.labels(), weights), curvature, products.view_mut());

@@ -1,6 +1,6 @@
 //! `attribench explain`.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use attribench_core::{
@@ -9,7 +9,7 @@ use attribench_core::{
 use attribench_datasets::{Dataset, Targets};
 use attribench_engine::{
     answering::{Answer, Sampling, Windows},
-    files::parameters,
+    files::parameters::{self, Names},
     imported::ImportedRun,
     logged::LoggedRun,
     plan::{Plan, PlannedMethod},
@@ -168,7 +168,7 @@ fn explained<T: FitReal>(
     let model = T::model(plan.model.as_ref());
     let train = Examples::<T>::from_dataset(&plan.train);
     let weights = arguments.run.join("model.safetensors");
-    let (theta, _) = parameters::load::<T>(&weights, model.layout(), &BTreeMap::new())?;
+    let (theta, _) = parameters::load::<T>(&weights, model.layout(), Names::OWN)?;
     let ExplainArguments { tokens, temperature, seed, .. } = *arguments;
     let sampling = Sampling { tokens, temperature, seed };
     let answer = Answer::generate(model, &theta, windows(plan), &arguments.prompt, sampling);

@@ -4,14 +4,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
 use attribench_core::{
-    AccessLevel, AnyModel, DataShape, ErasedMethod, Examples, FitReal, Meter, MethodEntry, Queries,
-    Scores,
+    AccessLevel, AnyModel, DataShape, ErasedMethod, Examples, FitReal, Meter, MethodEntry,
+    ModelEntry, Queries, Scores,
 };
 use attribench_datasets::{Dataset, NpzFiles, Source, Targets, load, npz::Archive};
 use attribench_engine::{
     files::{
+        configuration,
         model::ModelFile,
-        parameters,
+        parameters::{self, Names},
         scores::{Declaration, KINDS, ScoreFile, Sign, declaration_path},
     },
     imported::ImportedRun,
@@ -45,7 +46,7 @@ pub struct ScoreArguments {
     /// Description of the model, in YAML.
     #[arg(long, value_name = "FILE")]
     model: PathBuf,
-    /// Its parameters, .safetensors or .npz.
+    /// Its parameters, .safetensors, .gguf or .npz.
     #[arg(long, value_name = "FILE")]
     weights: PathBuf,
     /// Training data, .npz.
@@ -88,6 +89,7 @@ pub fn score(arguments: &ScoreArguments) -> Result<Ending> {
 /// Everything that was read and fits.
 struct Task {
     file: ModelFile,
+    entry: &'static ModelEntry,
     model: Box<dyn AnyModel>,
     train: Dataset,
     queries: Dataset,
@@ -126,15 +128,18 @@ impl Task {
             anyhow!("unknown model `{}` (known: {})", file.model.name, known.join(", "))
         })?;
         let shape = DataShape { inputs: train.features().ncols(), outputs: width, asked: vec![0] };
-        let model = (entry.build)(file.model.parameters.clone(), &shape)
-            .with_context(|| format!("{}: model `{}`", arguments.model.display(), entry.name))?;
-        Ok(Self { file, model, train, queries, named, method })
+        let place = || format!("{}: model `{}`", arguments.model.display(), entry.name);
+        let parameters =
+            configuration::completed(entry, &file.model.parameters).with_context(place)?;
+        let model = (entry.build)(parameters, &shape).with_context(place)?;
+        Ok(Self { file, entry, model, train, queries, named, method })
     }
 
     fn run<T: FitReal>(&self, arguments: &ScoreArguments) -> Result<()> {
         let model = T::model(self.model.as_ref());
-        let (theta, names) =
-            parameters::load::<T>(&arguments.weights, model.layout(), &self.file.parameters)?;
+        let known = self.entry.elsewhere.names;
+        let names = Names { given: &self.file.parameters, known };
+        let (theta, names) = parameters::load::<T>(&arguments.weights, model.layout(), names)?;
         let train = Examples::<T>::from_dataset(&self.train);
         let queries =
             Queries { examples: Examples::from_dataset(&self.queries), utility: self.file.utility };

@@ -1,5 +1,7 @@
 //! Scores and truths in files, made here or by any other tool, joined by ids.
 
+pub mod configuration;
+mod gguf;
 pub mod model;
 pub mod parameters;
 pub mod scores;

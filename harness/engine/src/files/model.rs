@@ -6,7 +6,8 @@
 //! utility: margin                 # what is measured at a query
 //! precision: f64
 //! outputs: 10                     # classes; the largest label and 1 where absent
-//! parameters: { layer0.weight: fc1.weight }   # names here: names in the file of weights
+//! parameters: { layer0.weight: fc1.weight }   # names here: names in the file of weights, a list
+//!                                             # where several layers there are one here
 //! ```
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use serde::Deserialize;
 
 use crate::{
     diagnostics::Diagnostic,
+    files::parameters::InFile,
     spec::{Named, Precision},
     training::Training,
 };
@@ -44,7 +46,7 @@ pub struct ModelFile {
     pub outputs: Option<usize>,
     /// Names of parameters in the file of weights, by their names here.
     #[serde(default)]
-    pub parameters: BTreeMap<String, String>,
+    pub parameters: BTreeMap<String, InFile>,
 }
 
 impl ModelFile {

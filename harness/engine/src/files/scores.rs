@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use attribench_core::{AccessLevel, Scale};
 use attribench_datasets::{ExampleId, npz::Archive};
+use half::{bf16, f16};
 use ndarray::{Array1, Array2};
 use ndarray_npy::NpzWriter;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
@@ -111,7 +112,7 @@ impl ScoreFile {
             return Err(refuse(format!("`{SCORES}` has shape {:?}", tensor.shape())));
         };
         let numbers = floats(&tensor)
-            .ok_or_else(|| refuse(format!("`{SCORES}` is {:?}, not F32 or F64", tensor.dtype())))?;
+            .ok_or_else(|| refuse(format!("`{SCORES}` is {:?}, not of floats", tensor.dtype())))?;
         let values = Array2::from_shape_vec((rows, columns), numbers)
             .expect("a tensor has as many numbers as its shape says");
         let ids = |name: &str, length: usize| -> Result<Option<Vec<ExampleId>>, FileError> {
@@ -174,13 +175,21 @@ impl ScoreFile {
     }
 }
 
-/// Numbers of a tensor in single or double precision.
+/// Numbers of a tensor of floats of any usual precision.
 pub fn floats(tensor: &TensorView<'_>) -> Option<Vec<f64>> {
     let data = tensor.data();
     match tensor.dtype() {
         Dtype::F64 => {
             let number = |bytes: &[u8]| f64::from_le_bytes(bytes.try_into().expect("eight bytes"));
             Some(data.chunks_exact(8).map(number).collect())
+        }
+        Dtype::F16 => {
+            let number = |bytes: &[u8]| f16::from_le_bytes(bytes.try_into().expect("two bytes"));
+            Some(data.chunks_exact(2).map(|bytes| number(bytes).to_f64()).collect())
+        }
+        Dtype::BF16 => {
+            let number = |bytes: &[u8]| bf16::from_le_bytes(bytes.try_into().expect("two bytes"));
+            Some(data.chunks_exact(2).map(|bytes| number(bytes).to_f64()).collect())
         }
         Dtype::F32 => {
             let number = |bytes: &[u8]| f32::from_le_bytes(bytes.try_into().expect("four bytes"));
