@@ -13,9 +13,10 @@ economics scenario="sybil-under-noise" *options:
 test:
     cargo test --release --locked --workspace
 
-# Slow proofs: every integration test in a file `tests/slow_NAME.rs`.
-test-slow:
-    cargo test --release --locked --workspace --test 'slow_*'
+# Slow proofs: every integration test in a file `tests/slow_NAME.rs`; those of what is not built by
+# default too: `just test-slow --features attribench-hub/download`.
+test-slow *options:
+    cargo test --release --locked --workspace --test 'slow_*' "$@"
 
 # What continuous integration asks of the source.
 lint:

@@ -41,6 +41,8 @@ enum Command {
     Log(commands::log::LogArguments),
     /// Hold scores made by any tool against a truth.
     Evaluate(commands::evaluate::EvaluateArguments),
+    /// Fetch files of a model from a hub.
+    Fetch(commands::fetch::FetchArguments),
     /// Score a model that was trained anywhere.
     Score(commands::score::ScoreArguments),
     /// Make the report again from the rows of a finished run.
@@ -79,6 +81,7 @@ fn main() -> ExitCode {
         Command::Explain(arguments) => commands::explain::explain(&arguments),
         Command::List(arguments) => commands::list::list(&arguments),
         Command::Log(arguments) => commands::log::log(&arguments),
+        Command::Fetch(arguments) => commands::fetch::fetch(&arguments),
         Command::Evaluate(arguments) => commands::evaluate::evaluate(&arguments),
         Command::Score(arguments) => commands::score::score(&arguments),
         Command::Report(arguments) => commands::report::report(&arguments),

@@ -667,6 +667,14 @@ fn lists_hold_every_registered_name() {
 }
 
 #[test]
+fn a_program_without_the_hub_says_how_to_get_it() {
+    let place = Place::new(TINY);
+    let asked = ["fetch", "somebody/model", "config.json"];
+    place.call(&asked).expect_error(2, &["hint: ", "--features hub"]);
+    place.call(&["fetch", "somebody"]).expect_error(2, &["hint: write OWNER/NAME"]);
+}
+
+#[test]
 fn every_help_shows_examples() {
     let place = Place::new(TINY);
     for command in ["run", "check", "list", "report"] {

@@ -11,6 +11,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("attribench-core", &["attribench-datasets"]),
     ("attribench-datasets", &[]),
     ("attribench-engine", &["attribench-core", "attribench-datasets"]),
+    ("attribench-hub", &[]),
     ("attribench-methods", &["attribench-core"]),
     ("attribench-models", &["attribench-core", "attribench-datasets"]),
     ("attribench-provenance", &[]),
@@ -23,6 +24,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "attribench-core",
             "attribench-datasets",
             "attribench-engine",
+            "attribench-hub",
             "attribench-methods",
             "attribench-models",
             "attribench-provenance",
@@ -38,6 +40,7 @@ const KEPT_BY: &[(&str, &str)] = &[
     ("clap", "attribench-cli"),
     ("ed25519-dalek", "attribench-provenance"),
     ("getrandom", "attribench-provenance"),
+    ("hf-hub", "attribench-hub"),
     ("indicatif", "attribench-cli"),
     ("plotters", "attribench-reports"),
     ("polars", "attribench-reports"),
@@ -229,8 +232,7 @@ mod tests {
 
     #[test]
     fn leaves_import_nothing_of_ours() {
-        for leaf in
-            ["attribench-datasets", "attribench-provenance", "ledger-sim", "attribench-tidy"]
+        for leaf in ["attribench-datasets", "attribench-hub", "attribench-provenance", "ledger-sim"]
         {
             let bad = package(leaf, &[("attribench-core", false)], &[]);
             assert_eq!(imports(&[bad]).len(), 1, "{leaf}");

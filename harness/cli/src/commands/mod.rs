@@ -4,6 +4,7 @@ pub mod beside;
 pub mod check;
 pub mod evaluate;
 pub mod explain;
+pub mod fetch;
 pub mod list;
 pub mod log;
 pub mod report;
