@@ -1,5 +1,10 @@
 //! Fetching from a hub on this machine: a server written here that serves one small repository,
 //! well and badly.
+//!
+//! Without the feature there is nothing to run: cargo has no other way to leave out one file of a
+//! pattern.
+
+#![cfg(feature = "download")]
 
 use std::{
     collections::BTreeMap,
