@@ -186,6 +186,16 @@ pub enum SourceError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A file is no tokenizer that can be used.
+    #[error(
+        "{file}: {reason}\nhint: tokenizers are read as Hugging Face's tokenizer.json, on bytes"
+    )]
+    Tokenizer {
+        /// Name or path of the file.
+        file: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A line has more or fewer fields than the lines before it.
     #[error(
         "{file}: line {line}: found {found} fields, expected {expected}\n\

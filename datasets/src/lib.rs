@@ -34,6 +34,7 @@ pub const NOTICE: &str = include_str!("../data/NOTICE.md");
 
 mod apportion;
 mod asks;
+mod byte_pairs;
 mod corruption;
 mod dataset;
 mod documents;

@@ -6,6 +6,7 @@ use std::sync::{Arc, LazyLock};
 
 use serde::{Deserialize, Serialize};
 
+use crate::byte_pairs::{self, BytePairs};
 use crate::error::SourceError;
 use crate::idx::read_path;
 use crate::manifest::TEXTGENRNN_VOCABULARY;
@@ -19,6 +20,18 @@ pub enum Tokens {
     Bytes,
     /// A character of a given vocabulary. Others are read as padding, and never asked for.
     Characters(Characters),
+    /// A piece of a word, from a vocabulary that is learnt from the documents that are not held out.
+    Bpe {
+        /// Most tokens: the edge, the 256 bytes, and pairs that are merged.
+        vocabulary: usize,
+    },
+    /// What somebody else's tokenizer says.
+    Tokenizer {
+        /// A `tokenizer.json` of Hugging Face's tokenizers, on bytes.
+        path: PathBuf,
+        /// The token that stands before a text and pads it, such as `<|endoftext|>`.
+        edge: String,
+    },
 }
 
 /// A vocabulary of characters: a JSON object with a number for each. Number 0 is padding; a name of
@@ -33,10 +46,32 @@ pub enum Characters {
 }
 
 impl Tokens {
-    /// Reads what is to be read.
-    pub(crate) fn tokenizer(&self) -> Result<Arc<Tokenizer>, SourceError> {
+    /// Reads what is to be read, and learns what is to be learnt from `texts`.
+    pub(crate) fn tokenizer<'t>(
+        &self,
+        texts: impl IntoIterator<Item = &'t str>,
+    ) -> Result<Arc<Tokenizer>, SourceError> {
         match self {
             Self::Bytes => Ok(Tokenizer::bytes()),
+            Self::Bpe { vocabulary } if *vocabulary <= byte_pairs::SMALLEST => {
+                Err(SourceError::Option {
+                    option: "tokens",
+                    found: format!("bpe: vocabulary: {vocabulary}"),
+                    reason: "the edge and every byte are tokens, and 257 leave none to be learnt",
+                    hint: "use for instance 512",
+                })
+            }
+            Self::Bpe { vocabulary } => {
+                let json = byte_pairs::learn(texts, *vocabulary);
+                Tokenizer::byte_pairs("the learnt tokenizer", json, byte_pairs::EDGE).map(Arc::new)
+            }
+            Self::Tokenizer { path, edge } => {
+                let file = path.display().to_string();
+                let json = String::from_utf8(read_path(path)?).map_err(|error| {
+                    SourceError::Tokenizer { file: file.clone(), reason: error.to_string() }
+                })?;
+                Tokenizer::byte_pairs(&file, json, edge).map(Arc::new)
+            }
             Self::Characters(Characters::Embedded(name)) if name == "textgenrnn" => {
                 let file = &TEXTGENRNN_VOCABULARY;
                 let tokenizer = Tokenizer::characters(file.name, file.read()?)?;
@@ -64,23 +99,22 @@ pub struct Tokenizer {
     /// What each token stands for; edge and padding are the byte 0, which no text holds.
     spelling: Vec<Vec<u8>>,
     edge: u32,
+    padding: u32,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Kind {
     Bytes,
     Characters(BTreeMap<char, u32>),
+    BytePairs(BytePairs),
 }
 
 static BYTES: LazyLock<Arc<Tokenizer>> = LazyLock::new(|| {
     let spelling = (0..=u8::MAX).map(|byte| vec![byte]).collect();
-    Arc::new(Tokenizer { kind: Kind::Bytes, spelling, edge: Tokenizer::PADDING })
+    Arc::new(Tokenizer { kind: Kind::Bytes, spelling, edge: 0, padding: 0 })
 });
 
 impl Tokenizer {
-    /// Fills a window, before a text and behind it.
-    pub const PADDING: u32 = 0;
-
     /// Every byte is a token.
     pub fn bytes() -> Arc<Self> {
         BYTES.clone()
@@ -96,8 +130,9 @@ impl Tokenizer {
             return Err(wrong(format!("{} names have numbers up to {last}", numbers.len())));
         }
         let mut spelling = vec![Vec::new(); numbers.len() + 1];
-        spelling[Self::PADDING as usize] = vec![0];
-        let (mut edge, mut tokens) = (Self::PADDING, BTreeMap::new());
+        let padding = 0;
+        spelling[padding as usize] = vec![0];
+        let (mut edge, mut tokens) = (padding, BTreeMap::new());
         for (name, number) in numbers {
             let place = &mut spelling[number as usize];
             if !place.is_empty() {
@@ -109,14 +144,24 @@ impl Tokenizer {
                     tokens.insert(letter, number);
                     name.into_bytes()
                 }
-                (Some(_), Some(_)) if edge == Self::PADDING => {
+                (Some(_), Some(_)) if edge == padding => {
                     edge = number;
                     vec![0]
                 }
                 _ => return Err(wrong(format!("`{name}` is neither a character nor the edge"))),
             };
         }
-        Ok(Self { kind: Kind::Characters(tokens), spelling, edge })
+        Ok(Self { kind: Kind::Characters(tokens), spelling, edge, padding })
+    }
+
+    /// A `tokenizer.json` on bytes.
+    fn byte_pairs(file: &str, json: String, edge: &str) -> Result<Self, SourceError> {
+        let wrong = |reason: String| SourceError::Tokenizer { file: file.to_owned(), reason };
+        let pairs = BytePairs::of_json(json).map_err(wrong)?;
+        let mut spelling = pairs.spelling().map_err(wrong)?;
+        let edge = pairs.token(edge).ok_or_else(|| wrong(format!("there is no token `{edge}`")))?;
+        spelling[edge as usize] = vec![0];
+        Ok(Self { kind: Kind::BytePairs(pairs), spelling, edge, padding: edge })
     }
 
     /// Number of tokens, `v`.
@@ -129,9 +174,22 @@ impl Tokenizer {
         self.edge
     }
 
+    /// Fills a window, before a text and behind it.
+    pub fn padding(&self) -> u32 {
+        self.padding
+    }
+
     /// Whether a token is never part of a text.
     pub fn is_special(&self, token: u32) -> bool {
-        token == Self::PADDING || token == self.edge
+        token == self.padding || token == self.edge
+    }
+
+    /// The file that says how texts are cut, where it is not said by a name alone.
+    pub fn json(&self) -> Option<&str> {
+        match &self.kind {
+            Kind::Bytes | Kind::Characters(_) => None,
+            Kind::BytePairs(pairs) => Some(pairs.json()),
+        }
     }
 
     /// The tokens of a text.
@@ -139,9 +197,10 @@ impl Tokenizer {
         match &self.kind {
             Kind::Bytes => text.bytes().map(u32::from).collect(),
             Kind::Characters(tokens) => {
-                let token = |letter| tokens.get(&letter).copied().unwrap_or(Self::PADDING);
+                let token = |letter| tokens.get(&letter).copied().unwrap_or(self.padding);
                 text.chars().map(token).collect()
             }
+            Kind::BytePairs(pairs) => pairs.encode(text),
         }
     }
 
@@ -173,7 +232,7 @@ mod tests {
     use super::{Characters, Tokenizer, Tokens};
 
     fn textgenrnn() -> std::sync::Arc<Tokenizer> {
-        Tokens::Characters(Characters::Embedded("textgenrnn".into())).tokenizer().unwrap()
+        Tokens::Characters(Characters::Embedded("textgenrnn".into())).tokenizer([]).unwrap()
     }
 
     #[test]
@@ -196,7 +255,7 @@ mod tests {
         assert!(refused(r#"{"a": 0, "b": 2}"#).contains("taken"));
         assert!(refused(r#"{"ab": 1, "cd": 2}"#).contains("`cd` is neither"));
         assert!(refused("[]").starts_with("x.json: "));
-        let unknown = Tokens::Characters(Characters::Embedded("gpt".into())).tokenizer();
+        let unknown = Tokens::Characters(Characters::Embedded("gpt".into())).tokenizer([]);
         assert!(unknown.unwrap_err().to_string().contains("characters: embedded: gpt"));
     }
 

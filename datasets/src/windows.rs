@@ -100,9 +100,10 @@ pub(crate) fn cut(
     cutting: &Cutting,
 ) -> Result<Loaded, SourceError> {
     cutting.check()?;
-    let tokenizer = cutting.tokens.tokenizer()?;
     let (contributors, owners) = number_contributors(documents);
     let held_out = held_out(documents, &owners, &cutting.hold_out)?;
+    let seen = documents.iter().zip(&held_out).filter(|(_, held_out)| !**held_out);
+    let tokenizer = cutting.tokens.tokenizer(seen.map(|(document, _)| document.text.as_str()))?;
     let part = |wanted: bool, first_id: usize| {
         let chosen = documents.iter().zip(&owners).zip(&held_out);
         let chosen = chosen.filter(|(_, held)| **held == wanted).map(|(pair, _)| pair);
@@ -206,26 +207,31 @@ fn windows(
     sequence.extend(tokenizer.encode(&document.text));
     let places: Vec<usize> = (cutting.every..sequence.len()).step_by(cutting.every).collect();
     // Padding stands for what is not in the vocabulary, and is not asked for.
-    let is_asked = |place: &&usize| sequence[**place] != Tokenizer::PADDING;
+    let is_asked = |place: &&usize| sequence[**place] != tokenizer.padding();
     let windows = places.chunks(cutting.targets());
     windows
         .filter(|places| places.iter().filter(is_asked).count() >= cutting.shortest)
-        .map(|places| window(&sequence, places, owner, cutting))
+        .map(|places| window(&sequence, places, owner, (cutting, tokenizer)))
         .collect()
 }
 
 /// The window that asks for the tokens at some places of a document.
-fn window(sequence: &[u32], places: &[usize], owner: u32, cutting: &Cutting) -> Window {
+fn window(
+    sequence: &[u32],
+    places: &[usize],
+    owner: u32,
+    (cutting, tokenizer): (&Cutting, &Tokenizer),
+) -> Window {
     let (context, last) = (cutting.context, places[places.len() - 1]);
     // Position 0 reads the place `context` before the first target.
     let place_of = |position: usize| (places[0] + position).checked_sub(context);
     let read = |position: usize| match place_of(position) {
         Some(place) if place < last => sequence[place],
-        _ => Tokenizer::PADDING,
+        _ => tokenizer.padding(),
     };
     let mut targets = vec![TokenTargets::NONE; cutting.window];
     for &place in places {
-        if sequence[place] != Tokenizer::PADDING {
+        if sequence[place] != tokenizer.padding() {
             targets[place - places[0] + context - 1] = sequence[place];
         }
     }
@@ -316,7 +322,7 @@ mod tests {
     #[test]
     fn characters_have_their_own_edge() {
         let tokens = Tokens::Characters(Characters::Embedded("textgenrnn".into()));
-        let tokenizer = tokens.tokenizer().unwrap();
+        let tokenizer = tokens.tokenizer([]).unwrap();
         let cutting = Cutting { tokens, context: 2, ..all_in_training(3) };
         // A sign that no vocabulary of letters has is read as padding and not asked for.
         let loaded = cut("texts", &[document("a", "n\u{e000}n", "1900")], &cutting).unwrap();

@@ -101,7 +101,7 @@ impl Answer {
         Array2::from_shape_fn((ends.len(), positions), |(row, position)| {
             let place = (ends[row] + position).checked_sub(positions);
             let token = place.and_then(|place| self.sequence.get(place)).copied();
-            T::from_f64(f64::from(token.unwrap_or(Tokenizer::PADDING)))
+            T::from_f64(f64::from(token.unwrap_or(self.windows.tokenizer.padding())))
         })
     }
 

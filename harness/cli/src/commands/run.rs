@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use attribench_datasets::Targets;
 use attribench_engine::{
     files::{
         scores::{Declaration, ScoreFile, Sign, declaration_path},
@@ -191,8 +192,19 @@ fn write_folder(
     attribench_reports::write_facts(&facts, &outcome.timings, folder)?;
     write_atomically(&folder.join("manifest.json"), &manifest(plan, outcome, &facts)?)?;
     write_atomically(&folder.join("model.safetensors"), &parameters(outcome)?)?;
+    if let Some(tokenizer) = tokenizer(plan) {
+        write_atomically(&folder.join("tokenizer.json"), tokenizer.as_bytes())?;
+    }
     outcome.truths.write(&folder.join(TRUTHS_FILE))?;
     report::write(folder)
+}
+
+/// How the run's texts became tokens, where it was learnt from them or read.
+fn tokenizer(plan: &Plan) -> Option<&str> {
+    match plan.train.targets() {
+        Targets::Tokens { tokens, .. } => tokens.tokenizer().json(),
+        Targets::Classes { .. } | Targets::Values(_) => None,
+    }
 }
 
 /// Scores as `attribench evaluate` and other programs read them.
