@@ -62,7 +62,7 @@ pub use corruption::{
 pub use dataset::{Dataset, DatasetError, ExampleId, Targets};
 pub use documents::Fields;
 pub use error::SourceError;
-pub use manifest::{EmbeddedFile, FILES, TEXTGENRNN};
+pub use manifest::{EmbeddedFile, FILES, embedded_weights};
 pub use ownership::{Ownership, OwnershipError, assign_owners};
 pub use sets::csv_file::{Column, CsvFile, Header, TargetKind};
 pub use sets::idx_files::{IdxFiles, IdxPair};

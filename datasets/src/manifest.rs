@@ -160,8 +160,8 @@ pub(crate) static ADDRESSES: EmbeddedFile = embedded!(
     PDDL,
     UNION
 );
-/// Weights of a model that somebody else trained, as `text-gen-rnn` takes them.
-pub static TEXTGENRNN: EmbeddedFile = embedded!(
+/// As `text-gen-rnn` takes them.
+static TEXTGENRNN: EmbeddedFile = embedded!(
     "textgenrnn.safetensors",
     "e14561816903e6e6e8659d5adf14f80894f7f04d2f93092846904da90584843c",
     924218,
@@ -185,6 +185,11 @@ pub(crate) static VOWEL: EmbeddedFile = embedded!(
     CC_BY,
     UCI_VOWEL
 );
+
+/// Embedded weights of a model that somebody else trained, by its name.
+pub fn embedded_weights(name: &str) -> Option<&'static EmbeddedFile> {
+    (name == "textgenrnn").then_some(&TEXTGENRNN)
+}
 
 /// Every embedded file, sorted by name.
 pub static FILES: &[&EmbeddedFile] = &[

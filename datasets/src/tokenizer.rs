@@ -20,7 +20,7 @@ pub enum Tokens {
     Bytes,
     /// A character of a given vocabulary. Others are read as padding, and never asked for.
     Characters(Characters),
-    /// A piece of a word, from a vocabulary that is learnt from the documents that are not held out.
+    /// A piece of a word, of a vocabulary learnt from the documents that are not held out.
     Bpe {
         /// Most tokens: the edge, the 256 bytes, and pairs that are merged.
         vocabulary: usize,

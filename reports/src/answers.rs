@@ -23,6 +23,7 @@ pub fn answers(record: &Record) -> Vec<String> {
         let found = comparisons(record, metric);
         sentences.extend(found.iter().filter_map(|comparison| removal(metric, comparison)));
     }
+    sentences.extend(gain(record));
     sentences.extend(noise_floor(record));
     sentences.extend(money(record));
     sentences.extend(schemes(record).iter().filter_map(loser));
@@ -208,6 +209,28 @@ fn removal(metric: &str, comparison: &Comparison) -> Option<String> {
         best.method,
         level(best),
         estimate(&best.value)
+    ))
+}
+
+/// What a run added to what it began with, and whose credits account for it.
+fn gain(record: &Record) -> Option<String> {
+    let of = |metric: &'static str| record.rows.iter().filter(move |row| row.metric == metric);
+    let of_run = |metric| of(metric).find(|row| row.method == "run");
+    let (start, gain) = (of_run("utility-at-start")?, of_run("utility-gain")?);
+    let explained: Vec<String> = of("explained-share")
+        .map(|row| format!("{} {}", row.method, percent(row.value.point())))
+        .collect();
+    let explained = match explained.is_empty() {
+        true => String::new(),
+        false => format!(" Credits account for this share of the gain: {}.", explained.join("; ")),
+    };
+    Some(format!(
+        "The run began at a mean utility of {} {} and gained {}: the gain alone is owed to its \
+         training data, and what was there at the start stays with what it began from, which is \
+         paid nothing.{explained}",
+        estimate(&start.value),
+        start.unit,
+        estimate(&gain.value)
     ))
 }
 

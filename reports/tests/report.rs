@@ -57,6 +57,23 @@ fn a_record_survives_the_tables() {
 }
 
 #[test]
+fn what_a_run_gained_is_told_apart_from_what_it_had() {
+    let mut record = common::record();
+    let base = record.rows[0].clone();
+    let mut push = |method: &str, metric: &str, value: Estimate| {
+        let (method, metric, unit) = (method.into(), metric.into(), "nats".into());
+        record.rows.push(Row { method, metric, unit, value, ..base.clone() });
+    };
+    push("run", "utility-at-start", Estimate::new(-2.0, -2.5, -1.5, 0.95, 16, 0));
+    push("run", "utility-gain", Estimate::new(0.25, 0.125, 0.375, 0.95, 16, 0));
+    push("ledger", "explained-share", Estimate::new(0.99, 0.99, 0.99, 0.95, 16, 0));
+    let said = answers(&record).join("\n");
+    assert!(said.contains("began at a mean utility of -2.0 [-2.5, -1.5] nats"), "{said}");
+    assert!(said.contains("and gained 0.25 [0.12, 0.38]: the gain alone is owed"), "{said}");
+    assert!(said.contains("share of the gain: ledger 99\u{a0}%."), "{said}");
+}
+
+#[test]
 fn an_empty_record_survives_the_tables() {
     let folder = folder();
     write_tables(&Record::default(), folder.path()).expect("tables are written");

@@ -2,8 +2,8 @@
 
 use std::{fs, process::Command};
 
-use attribench_datasets::{NOTICE, REGISTRY};
-use attribench_engine::plan::Plan;
+use attribench_datasets::{NOTICE, REGISTRY, embedded_weights};
+use attribench_engine::{plan::Plan, spec::Weights};
 use attribench_reports::{Fact, Notice, RunFacts};
 
 use crate::commands::{Document, run::specification_key};
@@ -68,16 +68,20 @@ fn model_line(plan: &Plan) -> String {
 }
 
 fn notices(plan: &Plan) -> Vec<Notice> {
-    let Some(name) = plan.spec.data.value.source.embedded_name() else { return Vec::new() };
-    REGISTRY
-        .iter()
-        .filter(|entry| entry.name == name)
-        .map(|entry| Notice {
-            work: entry.name.to_owned(),
-            licence: entry.licence.to_string(),
-            text: NOTICE.to_owned(),
-        })
-        .collect()
+    let data = plan.spec.data.value.source.embedded_name();
+    let data = data.and_then(|name| REGISTRY.iter().find(|entry| entry.name == name));
+    let weights = match plan.spec.base.as_ref().map(|base| &base.value.weights) {
+        Some(Weights::Embedded { embedded }) => {
+            embedded_weights(embedded).map(|file| (embedded.as_str(), file.licence))
+        }
+        Some(Weights::File(_)) | None => None,
+    };
+    let notice = |(work, licence): (&str, &str)| Notice {
+        work: work.to_owned(),
+        licence: licence.to_owned(),
+        text: NOTICE.to_owned(),
+    };
+    data.map(|entry| (entry.name, entry.licence)).into_iter().chain(weights).map(notice).collect()
 }
 
 /// Commit of the checkout that the program was built from, with a mark where it has been changed

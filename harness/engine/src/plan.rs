@@ -7,7 +7,8 @@ use attribench_core::{
     MethodEntry, Model, ModelEntry, ModelInput, ParameterError, Scale, Utility, ValuationEntry,
 };
 use attribench_datasets::{
-    AnswerKey, Dataset, SplitOptions, Splits, Targets, assign_owners, corrupt, load, split,
+    AnswerKey, Dataset, SplitOptions, Splits, Targets, assign_owners, corrupt, embedded_weights,
+    load, split,
 };
 use serde_saphyr::Spanned;
 
@@ -22,7 +23,7 @@ use crate::{
     known_part::KnownShare,
     measure::rounds::label as round_label,
     proxy::Proxy,
-    spec::{Base, Named, Spec},
+    spec::{Base, Named, Spec, Weights},
     store::Key,
     trace::Keeping,
     training::Schedule,
@@ -544,7 +545,15 @@ fn base_parameters(
     };
     let layout = <dyn AnyModel as Model<f64>>::layout(model);
     let names = Names { given: &base.parameters, known: entry.elsewhere.names };
-    let found = parameters::load(&base.weights, layout, names);
+    let found = match &base.weights {
+        Weights::File(path) => parameters::load(path, layout, names),
+        Weights::Embedded { embedded } => {
+            let file = embedded_weights(embedded).ok_or_else(|| {
+                refused(format!("unknown embedded weights `{embedded}` (known: textgenrnn)"))
+            })?;
+            parameters::load_embedded(file, layout, names)
+        }
+    };
     found.map(|(theta, _)| theta).map_err(|error| refused(error.to_string()))
 }
 

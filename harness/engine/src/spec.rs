@@ -107,14 +107,27 @@ fn per_feature() -> Standardisation {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Base {
-    /// Its parameters, .safetensors, .gguf or .npz.
-    pub weights: PathBuf,
+    /// Its parameters.
+    pub weights: Weights,
     /// Which name of the model is which in the file, where order does not tell.
     #[serde(default)]
     pub parameters: BTreeMap<String, InFile>,
     /// What is trained; all parameters where absent.
     #[serde(default)]
     pub adapters: Option<Adapters>,
+}
+
+/// Where parameters are.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "a path, or `{ embedded: textgenrnn }`")]
+pub enum Weights {
+    /// In the program, under this name.
+    Embedded {
+        /// `textgenrnn`.
+        embedded: String,
+    },
+    /// In a file, .safetensors, .gguf or .npz.
+    File(PathBuf),
 }
 
 /// Number type of the training run.

@@ -17,8 +17,8 @@
 use std::{collections::BTreeMap, ops::Range, path::Path};
 
 use attribench_core::{Layout, ParameterNames, Real};
-use attribench_datasets::npz::Archive;
-use safetensors::SafeTensors;
+use attribench_datasets::{EmbeddedFile, npz::Archive};
+use safetensors::{SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 
 use super::{FileError, gguf, scores::floats};
@@ -120,6 +120,20 @@ pub fn load<T: Real>(
     import(layout, &read(path)?, names).map_err(|reason| FileError::Content { file, reason })
 }
 
+/// As [`load`], from weights that are part of the program.
+///
+/// # Errors
+/// When the weights do not fit the model.
+pub fn load_embedded<T: Real>(
+    weights: &EmbeddedFile,
+    layout: &Layout,
+    names: Names<'_>,
+) -> Result<(Vec<T>, BTreeMap<String, InFile>), FileError> {
+    let file = weights.name.to_owned();
+    let tensors = safetensors(&file, weights.read()?)?;
+    import(layout, &tensors, names).map_err(|reason| FileError::Content { file, reason })
+}
+
 fn read(path: &Path) -> Result<Vec<Tensor>, FileError> {
     let file = path.display().to_string();
     match path.extension().and_then(|extension| extension.to_str()) {
@@ -134,24 +148,31 @@ fn read(path: &Path) -> Result<Vec<Tensor>, FileError> {
             names.into_iter().map(tensor).collect()
         }
         Some("safetensors") => {
-            let refuse = |reason: String| FileError::Content { file: file.clone(), reason };
-            let bytes = std::fs::read(path).map_err(|error| refuse(error.to_string()))?;
-            let tensors = SafeTensors::deserialize(&bytes)
-                .map_err(|error| refuse(format!("{error}\nhint: is it whole?")))?;
-            let tensor = |(name, view): (String, safetensors::tensor::TensorView<'_>)| {
-                let values = floats(&view).ok_or_else(|| {
-                    let kind = view.dtype();
-                    refuse(format!("`{name}` is {kind:?}\nhint: store F64, F32, F16 or BF16"))
-                })?;
-                Ok(Tensor { name, shape: view.shape().to_vec(), values })
-            };
-            tensors.tensors().into_iter().map(tensor).collect()
+            let bytes = std::fs::read(path).map_err(|error| {
+                let (file, reason) = (file.clone(), error.to_string());
+                FileError::Content { file, reason }
+            })?;
+            safetensors(&file, &bytes)
         }
         Some("gguf") => gguf::tensors(path),
         _ => {
             Err(FileError::Kind { file, hint: "weights are read from .safetensors, .gguf or .npz" })
         }
     }
+}
+
+fn safetensors(file: &str, bytes: &[u8]) -> Result<Vec<Tensor>, FileError> {
+    let refuse = |reason: String| FileError::Content { file: file.to_owned(), reason };
+    let tensors = SafeTensors::deserialize(bytes)
+        .map_err(|error| refuse(format!("{error}\nhint: is it whole?")))?;
+    let tensor = |(name, view): (String, TensorView<'_>)| {
+        let values = floats(&view).ok_or_else(|| {
+            let kind = view.dtype();
+            refuse(format!("`{name}` is {kind:?}\nhint: store F64, F32, F16 or BF16"))
+        })?;
+        Ok(Tensor { name, shape: view.shape().to_vec(), values })
+    };
+    tensors.tensors().into_iter().map(tensor).collect()
 }
 
 /// As [`load`], from tensors. A tensor that is missing, left over, of another size or not finite is
