@@ -1,7 +1,8 @@
 //! Incremental root of the journal's hash tree (RFC 9162: leaf 0x00, node 0x01, empty root H("")).
 //!
-//! A leaf is a page of postings: with one posting a leaf, hashing costs several times what replaying
-//! does, because a posting of two lines fills half a block of the hash and its node needs two more.
+//! A leaf is a page of postings: with one posting a leaf, hashing costs several times what
+//! replaying does, because a posting of two lines fills half a block of the hash and its node needs
+//! two more.
 
 use sha2::{Digest, Sha256};
 

@@ -37,7 +37,10 @@ use ndarray::{Array1, Array2, ArrayView1, Axis, s};
 use rand_distr::{Distribution, StandardNormal};
 use serde::{Deserialize, Serialize};
 
-use crate::{CurvatureKind, Damping, curvature::DampedCurvature, eigen::symmetric, features, pair};
+use crate::{
+    CurvatureKind, Damping, curvature::DampedCurvature, directions::Directions, eigen::symmetric,
+    features,
+};
 
 /// Length of what is left of a product, in roundings of the longest one, at which the space is
 /// complete: what is left is noise, and directions made of it would be arbitrary.
@@ -121,8 +124,8 @@ impl Method for Arnoldi {
         // (rank, m) x (m, p) -> (rank, p)
         let u = math::matmul(eigen.vectors.slice(s![.., ..kept]).t(), vectors.view());
         let layout = view.model().layout();
-        let along =
-            move |g: &attribench_core::Captures<T>| pair::directional_products(g, layout, u.view());
+        let u = Directions::new(layout, u.view());
+        let along = move |g: &attribench_core::Captures<T>| u.products(g);
         let mut left = features::of_train(view.model(), view.train(), &along);
         for (mut column, value) in left.axis_iter_mut(Axis(1)).zip(&eigen.values) {
             column /= value * view.train().len() as f64;

@@ -26,6 +26,7 @@ use ndarray::{Array1, Array2, Axis, s};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    directions::directional_products,
     pair,
     tails::{Tail, first_blocks},
 };
@@ -246,7 +247,7 @@ impl<'a, T: Real> Splitter<'a, T> {
             let mut gain: Vec<f64> =
                 start.iter().zip(&end).map(|(start, end)| end - start).collect();
             for (c, b) in path {
-                let along = pair::directional_products(b, self.view.model().layout(), moved.view());
+                let along = directional_products(b, self.view.model().layout(), moved.view());
                 for (gain, along) in gain.iter_mut().zip(along.column(0)) {
                     *gain += c * along;
                 }
@@ -332,7 +333,7 @@ impl<'a, T: Real> Splitter<'a, T> {
         if self.rule.bend == Bend::Quadratic {
             let bent = self.bent_gradients(step, clip);
             let layout = self.view.model().layout();
-            sum += &pair::directional_products(step.captures, layout, bent.view());
+            sum += &directional_products(step.captures, layout, bent.view());
         }
         sum
     }
@@ -375,7 +376,7 @@ impl<'a, T: Real> Splitter<'a, T> {
         let mut sum = Array2::zeros((1, self.queries.examples.len()));
         for (c, b) in path {
             let layout = self.view.model().layout();
-            let along = pair::directional_products(b, layout, theta.view());
+            let along = directional_products(b, layout, theta.view());
             sum.row_mut(0).scaled_add(*c, &along.column(0));
         }
         self.columns(sum).remove_axis(Axis(0))

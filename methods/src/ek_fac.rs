@@ -39,10 +39,13 @@
 use attribench_core::{
     Context, FinalModel, Method, MethodError, MethodInfo, Real, Scale, Scorer, View,
 };
-use ndarray::{Array2, ArrayView1};
 use serde::{Deserialize, Serialize};
 
-use crate::{Damping, Fisher, directions::influence, kronecker::Eigenbasis};
+use crate::{
+    Damping, Fisher,
+    influence::{influence_by_diagonal, kept_bytes, query_rows},
+    kronecker::Eigenbasis,
+};
 
 /// See the [module](self).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -68,12 +71,12 @@ impl Method for EkFac {
 
     fn working_bytes(
         &self,
-        _examples: usize,
+        examples: usize,
         queries: usize,
         parameters: usize,
         number: usize,
     ) -> u64 {
-        working_bytes(queries, parameters, number)
+        working_bytes((examples, queries), parameters, number)
     }
 
     fn fit<'a, T: Real>(
@@ -82,7 +85,7 @@ impl Method for EkFac {
         context: &Context<'_>,
     ) -> Result<Box<dyn Scorer<T> + 'a>, MethodError> {
         let (basis, damped) = self.inverse(view, context)?;
-        Ok(influence::<Self, T>(view, basis.turn, move |b| Ok(divided(b, &damped))))
+        Ok(influence_by_diagonal::<Self, T>(view, basis.turn, damped))
     }
 }
 
@@ -111,19 +114,16 @@ pub(crate) fn refuse_singular(damped: &[f64]) -> Result<(), MethodError> {
     Err(MethodError::NotPositiveDefinite { matrix: "the damped curvature" })
 }
 
-/// Every row divided by the same numbers.
-pub(crate) fn divided(mut rows: Array2<f64>, by: &[f64]) -> Array2<f64> {
-    rows /= &ArrayView1::from(by);
-    rows
-}
-
-/// Directions of a block of queries and their copy in the number type of the run, eigenvalues, and
-/// the factors, which are no larger than the weight's square.
-pub(crate) fn working_bytes(queries: usize, parameters: usize, number: usize) -> u64 {
-    let block = crate::directions::query_rows(parameters).min(queries);
-    let widest = 2 * parameters;
-    (parameters * (block * (size_of::<f64>() + number) + 4 * size_of::<f64>())
-        + widest * size_of::<f64>()) as u64
+/// Directions of a block of queries in the number type of the run, eigenvalues, the factors, which
+/// are no larger than the weight's square, and what is kept of the examples.
+pub(crate) fn working_bytes(
+    (examples, queries): (usize, usize),
+    parameters: usize,
+    number: usize,
+) -> u64 {
+    let block = query_rows(parameters).min(queries);
+    let factors = 6 * parameters * size_of::<f64>();
+    (parameters * block * number + factors) as u64 + kept_bytes(examples, parameters, number)
 }
 
 #[cfg(test)]

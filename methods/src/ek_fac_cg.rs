@@ -35,7 +35,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     CurvatureKind, Damping, EkFac, Fisher, InfluenceCg, OnLimit, curvature::DampedCurvature,
-    directions::influence, influence_cg::conjugate_gradients, turn::Turn,
+    influence::influence, influence_cg::conjugate_gradients, turn::Turn,
 };
 
 /// See the [module](self).

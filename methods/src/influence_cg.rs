@@ -44,7 +44,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     CurvatureKind, Damping,
     curvature::DampedCurvature,
-    directions::{BLOCK_QUERIES, influence},
+    influence::{influence, kept_bytes, query_rows},
     turn::Turn,
 };
 
@@ -109,13 +109,14 @@ impl Method for InfluenceCg {
 
     fn working_bytes(
         &self,
-        _examples: usize,
+        examples: usize,
         queries: usize,
         parameters: usize,
-        _number: usize,
+        number: usize,
     ) -> u64 {
         // Solution, residual, direction, and the product in both number types.
-        (6 * queries.min(BLOCK_QUERIES) * parameters * size_of::<f64>()) as u64
+        (6 * query_rows(parameters).min(queries) * parameters * size_of::<f64>()) as u64
+            + kept_bytes(examples, parameters, number)
     }
 
     fn fit<'a, T: Real>(

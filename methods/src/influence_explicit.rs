@@ -51,6 +51,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     CurvatureKind, Damping,
     cholesky::{Cholesky, LowerTriangle},
+    directions::Directions,
     label,
     one_layer::OneLayer,
     pair,
@@ -187,14 +188,10 @@ fn dense_products<T: Real>(
     let layout = model.layout();
     let mut x = pair::gradients(b, layout).reversed_axes().as_standard_layout().into_owned();
     factor.solve_in_place(&mut x);
-    let x = x.reversed_axes();
+    let x = Directions::new(layout, x.t());
     let mut products = Array2::zeros((view.train().len(), b.len()));
     for (start, g) in pair::train_captures(model, view.train()) {
-        products.slice_mut(s![start..start + g.len(), ..]).assign(&pair::directional_products(
-            &g,
-            layout,
-            x.view(),
-        ));
+        products.slice_mut(s![start..start + g.len(), ..]).assign(&x.products(&g));
     }
     products
 }

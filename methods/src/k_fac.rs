@@ -41,8 +41,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Damping, Fisher,
-    directions::influence,
-    ek_fac::{divided, refuse_singular, working_bytes},
+    ek_fac::{refuse_singular, working_bytes},
+    influence::influence_by_diagonal,
     kronecker::Eigenbasis,
     label, pair,
     turn::Turn,
@@ -85,12 +85,12 @@ impl Method for KFac {
 
     fn working_bytes(
         &self,
-        _examples: usize,
+        examples: usize,
         queries: usize,
         parameters: usize,
         number: usize,
     ) -> u64 {
-        working_bytes(queries, parameters, number)
+        working_bytes((examples, queries), parameters, number)
     }
 
     fn fit<'a, T: Real>(
@@ -113,7 +113,7 @@ impl Method for KFac {
         let products = basis.products(|of_outputs, of_inputs, _| of_outputs * of_inputs);
         let damped = basis.damped(products, gamma, self.damping);
         refuse_singular(&damped)?;
-        Ok(influence::<Self, T>(view, basis.turn, move |b| Ok(divided(b, &damped))))
+        Ok(influence_by_diagonal::<Self, T>(view, basis.turn, damped))
     }
 }
 

@@ -67,9 +67,7 @@ impl<T: Real> Eigenbasis<T> {
     ) -> Vec<f64> {
         let mut sums = vec![0.0; self.turn.layout.parameters()];
         for_each_pseudo_gradient(model, train, fisher, numbers, |draws| {
-            for g in draws {
-                add_squares(&self.turn.apply(g.clone()), &self.turn.layout, &mut sums);
-            }
+            add_squares(&self.turn.apply_to_draws(draws), &self.turn.layout, &mut sums);
         });
         sums.iter().map(|sum| sum / train.len() as f64).collect()
     }
@@ -220,20 +218,27 @@ impl Factors {
     }
 }
 
-/// Adds the squares of all gradients to `sums`, flat.
-fn add_squares<T: Real>(g: &Captures<T>, layout: &Layout, sums: &mut [f64]) {
+/// Adds the squares of all gradients of draws that share their inputs to `sums`, flat.
+fn add_squares<T: Real>(draws: &[Captures<T>], layout: &Layout, sums: &mut [f64]) {
     for block in layout.blocks() {
         let sums = &mut sums[block.range.clone()];
-        let capture = &g.layers[block.layers[0]];
-        if capture.positions == 1 {
-            // The square of an outer product is the outer product of the squares.
+        let layer = block.layers[0];
+        if layout.layers()[layer].positions == 1 {
+            // The square of an outer product is the outer product of the squares, and the inputs'
+            // squares are the same in all draws.
             let square = |value: T| value.to_f64() * value.to_f64();
-            let a = capture.inputs.values().expect("inputs are numbers").mapv(square);
-            let delta = capture.output_gradients.mapv(square);
+            let a = draws[0].layers[layer].inputs.values().expect("inputs are numbers");
+            let mut delta = draws[0].layers[layer].output_gradients.mapv(square);
+            for draw in &draws[1..] {
+                let others = &draw.layers[layer].output_gradients;
+                delta.zip_mut_with(others, |sum, &value| *sum += square(value));
+            }
             // (out, n) x (n, in) -> (out, in)
-            let products = math::matmul(delta.t(), a.view());
+            let products = math::matmul(delta.t(), a.mapv(square).view());
             sums.iter_mut().zip(&products).for_each(|(sum, product)| *sum += product);
-        } else {
+            continue;
+        }
+        for g in draws {
             pair::for_each_chunk(g, layout, block, |_, gradients| {
                 for row in gradients.outer_iter() {
                     for (sum, value) in sums.iter_mut().zip(row) {
@@ -270,7 +275,7 @@ mod tests {
         let basis = factors.eigenbasis::<f64>(&layout, 2).unwrap();
         assert_eq!(basis.products(|s, a, _| s * a), [10.0, 2.5]);
         let mut sums = vec![0.0; 2];
-        add_squares(&basis.turn.apply(g), &basis.turn.layout, &mut sums);
+        add_squares(&basis.turn.apply_to_draws(&[g]), &basis.turn.layout, &mut sums);
         assert_eq!(sums, [36.0, 1.0]);
         // lambda = 0.1 mean(18, 0.5) = 0.925 solves b = (1, 1): 1 / 1.425 and 1 / 18.925; with
         // K-FAC's eigenvalues 1 / 3.425 and 1 / 10.925.

@@ -30,6 +30,7 @@ pub mod grad_dot;
 pub mod grad_dot_last_layer;
 pub mod grad_dot_projected;
 pub mod in_run_shapley;
+mod influence;
 pub mod influence_cg;
 pub mod influence_explicit;
 pub mod input_similarity;

@@ -46,7 +46,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     CurvatureKind, Damping,
     curvature::DampedCurvature,
-    directions::{BLOCK_QUERIES, influence},
+    influence::{BLOCK_QUERIES, influence, kept_bytes},
     turn::Turn,
 };
 
@@ -115,13 +115,14 @@ impl Method for Lissa {
 
     fn working_bytes(
         &self,
-        _examples: usize,
+        examples: usize,
         queries: usize,
         parameters: usize,
-        _number: usize,
+        number: usize,
     ) -> u64 {
         // Right-hand side, term, sum, and the product in both number types.
         (5 * queries.min(4 * BLOCK_QUERIES) * parameters * size_of::<f64>()) as u64
+            + kept_bytes(examples, parameters, number)
     }
 
     fn fit<'a, T: Real>(

@@ -42,7 +42,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Damping,
     cholesky::{Cholesky, LowerTriangle},
-    directions::{influence, query_rows},
+    influence::{influence, kept_bytes, query_rows},
     pair,
     turn::{Sides, Turn, extended_inputs, two_sided_layers},
 };
@@ -80,16 +80,17 @@ impl Method for LoGra {
 
     fn working_bytes(
         &self,
-        _examples: usize,
+        examples: usize,
         queries: usize,
         parameters: usize,
-        _number: usize,
+        number: usize,
     ) -> u64 {
         // The second moment of one layer and factors of all, for as many layers as there can be.
         let width = (self.side * self.side).min(parameters);
         let layers = parameters.div_ceil(width).min(16);
         let directions = query_rows(parameters).min(queries) * parameters.min(layers * width);
         ((width * width * (layers + 1) + 2 * directions) * size_of::<f64>()) as u64
+            + kept_bytes(examples, parameters, number)
     }
 
     fn fit<'a, T: Real>(

@@ -47,7 +47,7 @@ use attribench_core::{
 use ndarray::{Array2, ArrayView2, Axis, s};
 use serde::{Deserialize, Serialize};
 
-use crate::{label, pair, step_derivative::StepDerivative};
+use crate::{directions::directional_products, label, pair, step_derivative::StepDerivative};
 
 /// See the [module](self).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -188,7 +188,7 @@ fn directional_derivatives<A: ReadsTrace, T: Real>(
         let mut forward = Forward::new(view, directions);
         view.replay(&mut forward)?;
         let theta = forward.theta.mapv(|value| -value.to_f64());
-        let along = pair::directional_products(&descent, model.layout(), theta.view());
+        let along = directional_products(&descent, model.layout(), theta.view());
         // (q, k) -> (k, q)
         { values }.assign(&along.t());
     }

@@ -37,9 +37,9 @@ use serde::{Deserialize, Serialize};
 use crate::{
     CurvatureKind, Damping,
     curvature::DampedCurvature,
-    directions::{influence, query_rows},
     eigen::symmetric,
     ek_fac::refuse_singular,
+    influence::{influence, kept_bytes, query_rows},
     projection::without_repetition,
     turn::Turn,
 };
@@ -82,13 +82,13 @@ impl Method for Nystrom {
 
     fn working_bytes(
         &self,
-        _examples: usize,
+        examples: usize,
         queries: usize,
         parameters: usize,
-        _number: usize,
+        number: usize,
     ) -> u64 {
         let rows = self.rank.min(parameters) + 3 * query_rows(parameters).min(queries);
-        (rows * parameters * size_of::<f64>()) as u64
+        (rows * parameters * size_of::<f64>()) as u64 + kept_bytes(examples, parameters, number)
     }
 
     fn fit<'a, T: Real>(

@@ -19,9 +19,6 @@ pub(crate) const BLOCK_ROWS: usize = 256;
 /// Numbers that the captures of such rows may hold.
 const CAPTURED_NUMBERS: usize = 1 << 23;
 
-/// Columns of one product with layer-shaped directions.
-const DIRECTION_COLUMNS: usize = 512;
-
 /// Numbers that ghost products or explicit gradients of some examples may hold.
 const SCRATCH_NUMBERS: usize = 1 << 22;
 
@@ -129,7 +126,26 @@ pub(crate) fn for_each_chunk<T: Real>(
     block: &Block,
     read: impl FnMut(usize, ArrayView2<'_, T>),
 ) {
-    Uses::of(&g.layers, layout, block).for_each_chunk(read);
+    for_each_chunk_of(&g.layers, layout, block, read);
+}
+
+/// [`for_each_chunk`] of layers that `layout` describes by themselves.
+pub(crate) fn for_each_chunk_of<T: Real>(
+    g: &[LayerCapture<T>],
+    layout: &Layout,
+    block: &Block,
+    read: impl FnMut(usize, ArrayView2<'_, T>),
+) {
+    Uses::of(g, layout, block).for_each_chunk(read);
+}
+
+/// The layer of a block that is one dense layer at one position.
+pub(crate) fn single_layer(layout: &Layout, block: &Block) -> Option<usize> {
+    let is_single = |layer: &Layer| layer.positions == 1 && layer.kind != LayerKind::Lookup;
+    match block.layers[..] {
+        [index] => Some(index).filter(|&index| is_single(&layout.layers()[index])),
+        _ => None,
+    }
 }
 
 /// Squared norm of every gradient, `n`.
@@ -167,82 +183,6 @@ pub(crate) fn block_squared_norms<T: Real>(
         norms.extend(gradients.outer_iter().map(|row| square(row.to_slice().expect("a row"))));
     });
     norms
-}
-
-/// `g_i . x_k` for directions `x`, `(k, p) -> (n, k)`.
-///
-/// The products run in `T`; outputs and layers are summed in `f64`.
-pub(crate) fn directional_products<T: Real>(
-    g: &Captures<T>,
-    layout: &Layout,
-    x: ArrayView2<'_, f64>,
-) -> Array2<f64> {
-    directional_products_of(&g.layers, layout, x)
-}
-
-/// [`directional_products`] of layers that `layout` describes by themselves.
-pub(crate) fn directional_products_of<T: Real>(
-    g: &[LayerCapture<T>],
-    layout: &Layout,
-    x: ArrayView2<'_, f64>,
-) -> Array2<f64> {
-    let mut sum = Array2::zeros((examples_of(g), x.nrows()));
-    for block in layout.blocks() {
-        let of_g = Uses::of(g, layout, block);
-        let x = x.slice(s![.., block.range.clone()]);
-        if of_g.is_single() {
-            let layer = block.layers[0];
-            add_layer_products(&g[layer], &layout.layers()[layer], x, &mut sum);
-        } else {
-            let x = x.mapv(T::from_f64);
-            of_g.for_each_chunk(|start, gradients| {
-                // (m, p_l) x (p_l, k) -> (m, k)
-                let products = math::matmul(gradients, x.t());
-                let mut rows = sum.slice_mut(s![start..start + products.nrows(), ..]);
-                rows.zip_mut_with(&products, |sum, product| *sum += product.to_f64());
-            });
-        }
-    }
-    sum
-}
-
-/// Products of a dense layer at one position with directions of its own, `(k, p_l)`.
-fn add_layer_products<T: Real>(
-    g: &LayerCapture<T>,
-    layer: &Layer,
-    x: ArrayView2<'_, f64>,
-    sum: &mut Array2<f64>,
-) {
-    let (n, k) = sum.dim();
-    let (inputs, outputs) = (layer.inputs, layer.outputs);
-    let values = g.inputs.values().expect("dense layers read numbers");
-    let chunk = (DIRECTION_COLUMNS / outputs).max(1);
-    for start in (0..k).step_by(chunk) {
-        let width = chunk.min(k - start);
-        let chosen = x.slice(s![start..start + width, ..]);
-        let weight = chosen
-            .slice(s![.., ..outputs * inputs])
-            .as_standard_layout()
-            .mapv(T::from_f64)
-            .into_shape_with_order((width * outputs, inputs))
-            .expect("a layer's weight is outputs by inputs");
-        // (n, inputs) x (inputs, width * outputs) -> (n, width * outputs)
-        let images = math::matmul(values, weight.t());
-        for i in 0..n {
-            let delta = g.output_gradients.row(i);
-            for direction in 0..width {
-                let bias = chosen.slice(s![direction, outputs * inputs..]);
-                let image = images.slice(s![i, direction * outputs..(direction + 1) * outputs]);
-                let product: f64 = (0..outputs)
-                    .map(|o| {
-                        let bias = if layer.has_bias() { bias[o] } else { 0.0 };
-                        (image[o].to_f64() + bias) * delta[o].to_f64()
-                    })
-                    .sum();
-                sum[(i, start + direction)] += product;
-            }
-        }
-    }
 }
 
 /// `into += scale * gradients`, both `(n, p)`.
@@ -409,7 +349,7 @@ impl<T: Real> Use<'_, T> {
 }
 
 /// Number of examples captured.
-fn examples_of<T>(g: &[LayerCapture<T>]) -> usize {
+pub(crate) fn examples_of<T>(g: &[LayerCapture<T>]) -> usize {
     g.first().map_or(0, |layer| layer.output_gradients.nrows() / layer.positions)
 }
 
@@ -546,10 +486,9 @@ mod tests {
     use ndarray::{Array2, s};
     use proptest::prelude::*;
 
-    use super::{
-        add_gradients, block_squared_norms, directional_products, gradient_products, gradients,
-        squared_norms,
-    };
+    use crate::directions::directional_products;
+
+    use super::{add_gradients, block_squared_norms, gradient_products, gradients, squared_norms};
 
     /// Numbers in (-1, 1) that look random and depend on `seed` alone.
     fn numbers(seed: u64, shape: (usize, usize)) -> Array2<f64> {

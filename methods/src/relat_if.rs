@@ -32,9 +32,7 @@ use attribench_core::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    Damping, EkFac, Fisher, directions::influence, ek_fac::divided, label, pair, turn::Turn,
-};
+use crate::{Damping, EkFac, Fisher, influence::influence_by_diagonal, label, pair, turn::Turn};
 
 /// See the [module](self).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -99,7 +97,7 @@ impl Method for RelatIf {
                 |square| if square > 0.0 { view.train().len() as f64 / square.sqrt() } else { 0.0 },
             )
             .collect();
-        let influence = influence::<Self, T>(view, basis.turn, move |b| Ok(divided(b, &damped)));
+        let influence = influence_by_diagonal::<Self, T>(view, basis.turn, damped);
         Ok(Box::new(Relative { view, influence, scales }))
     }
 }

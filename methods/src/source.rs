@@ -40,7 +40,10 @@ use attribench_core::{
 use ndarray::{Array2, s};
 use serde::{Deserialize, Serialize};
 
-use crate::{EkFac, Fisher, directions::query_rows, kronecker::Eigenbasis, label, pair};
+use crate::{
+    EkFac, Fisher, directions::Directions, influence::query_rows, kronecker::Eigenbasis, label,
+    pair,
+};
 
 /// See the [module](self).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -174,11 +177,12 @@ impl<T: Real> Fitted<'_, T> {
             let by = |part: fn(&Stretch) -> f64| segment.steps.iter().map(part).collect::<Vec<_>>();
             let (push, decay) = (by(|step| step.push), by(|step| step.decay));
             let x = segment.basis.multiply(layout, b.clone(), &push, |_| segment.other.push);
+            let x = Directions::new(layout, x.view());
             let share = 1.0 / (train.len() * segment.range.len()) as f64;
             for checkpoint in &self.view.checkpoints()[segment.range.clone()] {
                 let model = self.view.model_at(&checkpoint.parameters);
                 for (start, g) in pair::train_captures(model, train) {
-                    let products = pair::directional_products(&g, layout, x.view());
+                    let products = x.products(&g);
                     values.slice_mut(s![start..start + g.len(), ..]).scaled_add(share, &products);
                 }
             }

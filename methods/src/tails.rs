@@ -8,6 +8,7 @@ use ndarray::{Array1, Array2, ArrayView2, Axis};
 
 use crate::{
     credits::{Carry, Products},
+    directions::Directions,
     pair,
 };
 
@@ -131,7 +132,7 @@ impl<T: Real> Tail<T> {
         let mut sum = self.columns(each);
         if self.rest_layout.parameters() > 0 {
             let rest = &step.captures.layers[layers..];
-            sum += &pair::directional_products_of(rest, &self.rest_layout, self.rest.view());
+            sum += &Directions::new(&self.rest_layout, self.rest.view()).products_of(rest);
         }
         sum * self.carry.take
     }
@@ -152,7 +153,7 @@ impl<T: Real> Tail<T> {
                 inputs: Inputs::Values(products.queries().examples.features().to_owned()),
                 output_gradients: self.first_deltas(),
             };
-            let each = pair::directional_products_of(&[capture], &self.first_layout, direction);
+            let each = Directions::new(&self.first_layout, direction).products_of(&[capture]);
             along += &self.columns(each.reversed_axes()).row(0);
         }
         along * self.carry.take

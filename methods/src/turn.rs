@@ -66,22 +66,48 @@ impl<T: Real> Turn<T> {
         let Some(sides) = &self.sides else { return g };
         let turned = |side: &Sides<T>| {
             let capture = &g.layers[side.layer];
-            let width = match &capture.inputs {
-                Inputs::Values(values) => values.ncols(),
-                Inputs::Tokens(_) => unreachable!("layers that read tokens are not mapped"),
-            };
-            // (n s, in) x (in, k) -> (n s, k)
-            let mut inputs = capture.inputs.times(side.inputs.slice(s![..width, ..]));
-            for bias in side.inputs.slice(s![width.., ..]).outer_iter() {
-                inputs += &bias;
-            }
-            // (n s, out) x (out, k) -> (n s, k)
-            let output_gradients =
-                math::matmul(capture.output_gradients.view(), side.outputs.view());
-            let inputs = Inputs::Values(inputs);
-            LayerCapture { positions: capture.positions, inputs, output_gradients }
+            side.image(capture, side.map_inputs(capture))
         };
         Captures { layers: sides.iter().map(turned).collect() }
+    }
+
+    /// The same for several gradients of the same examples: inputs, which they have in common, are
+    /// mapped once.
+    pub(crate) fn apply_to_draws(&self, draws: &[Captures<T>]) -> Vec<Captures<T>> {
+        let Some(sides) = &self.sides else { return draws.to_vec() };
+        let mut turned = vec![Captures { layers: Vec::with_capacity(sides.len()) }; draws.len()];
+        for side in sides {
+            let Some(first) = draws.first() else { break };
+            let inputs = side.map_inputs(&first.layers[side.layer]);
+            for (turned, draw) in turned.iter_mut().zip(draws) {
+                turned.layers.push(side.image(&draw.layers[side.layer], inputs.clone()));
+            }
+        }
+        turned
+    }
+}
+
+impl<T: Real> Sides<T> {
+    /// `L^T (a, 1)`, `(n s, in) -> (n s, k)`.
+    fn map_inputs(&self, capture: &LayerCapture<T>) -> Array2<T> {
+        let width = match &capture.inputs {
+            Inputs::Values(values) => values.ncols(),
+            Inputs::Tokens(_) => unreachable!("layers that read tokens are not mapped"),
+        };
+        // (n s, in) x (in, k) -> (n s, k)
+        let mut inputs = capture.inputs.times(self.inputs.slice(s![..width, ..]));
+        for bias in self.inputs.slice(s![width.., ..]).outer_iter() {
+            inputs += &bias;
+        }
+        inputs
+    }
+
+    /// The capture with its output gradients mapped, `R^T delta`, and these inputs.
+    fn image(&self, capture: &LayerCapture<T>, inputs: Array2<T>) -> LayerCapture<T> {
+        // (n s, out) x (out, k) -> (n s, k)
+        let output_gradients = math::matmul(capture.output_gradients.view(), self.outputs.view());
+        let inputs = Inputs::Values(inputs);
+        LayerCapture { positions: capture.positions, inputs, output_gradients }
     }
 }
 

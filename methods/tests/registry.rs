@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use attribench_methods::REGISTRY;
 
 /// Files that several methods share, and the registry itself.
-const SHARED: [&str; 19] = [
+const SHARED: [&str; 20] = [
     "cholesky",
     "credits",
     "curvature",
@@ -14,6 +14,7 @@ const SHARED: [&str; 19] = [
     "eigen",
     "features",
     "games",
+    "influence",
     "kronecker",
     "lib",
     "one_layer",

@@ -85,8 +85,8 @@ fn differences(gaps: &[UtilityGap]) -> String {
         .collect();
     format!(
         "<p>What one model gives the same queries more than another, mean over queries of the \
-         difference query by query, with its 95 % interval. The start of a run is the model that it \
-         began at. A performance gap of the ledger simulator's adoption model is such a \
+         difference query by query, with its 95 % interval. The start of a run is the model that \
+         it began at. A performance gap of the ledger simulator's adoption model is such a \
          difference.</p>\n<div class=\"wide\"><table>\n<thead><tr><th scope=\"col\">Model</th>\
          <th scope=\"col\">Against</th><th scope=\"col\" class=\"number\">Nats</th></tr></thead>\n\
          <tbody>\n{rows}</tbody></table></div>\n"

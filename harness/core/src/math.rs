@@ -53,6 +53,7 @@ pub fn matmul_into<T: Real>(
 ///
 /// # Panics
 /// When the lengths differ.
+#[inline(always)]
 pub fn dot<T: Real>(left: &[T], right: &[T]) -> f64 {
     assert_eq!(left.len(), right.len(), "lengths of a dot product");
     // Eight running sums: wide enough for vector code, and the same order on every machine.

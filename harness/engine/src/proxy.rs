@@ -1,7 +1,7 @@
 //! A model that is trained here in the place of one that nobody can look into.
 //!
-//! Who knows the data of a model and nothing else of it can train a smaller one on the same data and
-//! attribute that one instead, with everything on record.
+//! Who knows the data of a model and nothing else of it can train a smaller one on the same data
+//! and attribute that one instead, with everything on record.
 
 use std::sync::Arc;
 

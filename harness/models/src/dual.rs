@@ -3,7 +3,7 @@
 //! Tangents along `k` directions lie as `[rows][k][width]`, so that every direction shares the
 //! products with the weights.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, ops::Range};
 
 use attribench_core::{Curvature, Labels, Layer, Quantity, Real};
 use ndarray::{Array2, ArrayView2, ArrayViewMut2};
@@ -18,6 +18,9 @@ use crate::{
     network::Op,
     tape::{Tape, join, second_of},
 };
+
+/// Numbers of the weights of several directions that go into one product with what they share.
+const STACKED_NUMBERS: usize = 1 << 20;
 
 /// Tangents of all nodes for one block of rows whose plain pass stands on a tape.
 pub(crate) struct Tangents<'a, T> {
@@ -238,9 +241,13 @@ impl<'a, T: Real> Tangents<'a, T> {
                     }
                 }
             }
-            let weight = |own: &[T]| (own.as_ptr(), 1, inputs as isize);
             let input = self.tape.node(index);
-            self.product_with_directions(layer, (inputs, outputs), input, weight, &mut tangent);
+            if layer.positions == 1 {
+                self.product_with_stacked_weights(layer, input, &mut tangent);
+            } else {
+                let weight = |own: &[T]| (own.as_ptr(), 1, inputs as isize);
+                self.product_with_directions(layer, (inputs, outputs), input, weight, &mut tangent);
+            }
         }
         if !self.nodes[index].is_empty() {
             // (rows k s, in) x (in, out) -> (rows k s, out), all directions at once.
@@ -256,6 +263,41 @@ impl<'a, T: Real> Tangents<'a, T> {
             }
         }
         tangent
+    }
+
+    /// Directions whose weights of a layer are worked on together, group by group.
+    fn groups(&self, layer: &Layer) -> impl Iterator<Item = Range<usize>> + use<T> {
+        let (k, numbers) = (self.k, layer.inputs * layer.outputs);
+        let together = (STACKED_NUMBERS / numbers.max(1)).clamp(1, k.max(1));
+        (0..k).step_by(together).map(move |first| first..k.min(first + together))
+    }
+
+    /// `tangent[i, k, :] += input[i, :] W_k^T` at a single position. A weight of few outputs makes
+    /// a thin product, so that those of several directions are put below each other.
+    fn product_with_stacked_weights(&self, layer: &Layer, input: &[T], tangent: &mut [T]) {
+        let (inputs, outputs, k) = (layer.inputs, layer.outputs, self.k);
+        let rows = self.tape.rows();
+        assert_eq!(input.len(), rows * inputs, "input of a dense layer");
+        assert_eq!(tangent.len(), rows * k * outputs, "tangent of a dense layer");
+        let mut weights = Vec::new();
+        for group in self.groups(layer) {
+            weights.clear();
+            for direction in group.clone() {
+                let own = self.along(layer, direction).expect("the layer has directions");
+                weights.extend_from_slice(&own[..inputs * outputs]);
+            }
+            // (rows, in) x (in, k out) -> (rows, k out); the lengths are checked above.
+            unsafe {
+                T::gemm(
+                    (rows, inputs, group.len() * outputs),
+                    (tangent[group.start * outputs..].as_mut_ptr(), (k * outputs) as isize, 1),
+                    T::one(),
+                    (input.as_ptr(), inputs as isize, 1),
+                    (weights.as_ptr(), 1, inputs as isize),
+                    T::one(),
+                );
+            }
+        }
     }
 
     /// `destination[i, k, :] += left[i, :] * matrix_k^T` for each direction: the share of a tangent
@@ -371,6 +413,10 @@ impl<'a, T: Real> Tangents<'a, T> {
                 gradient_tangent: delta,
             },
         };
+        let is_local = matches!(op, Op::Local { .. });
+        if layer.positions == 1 && !is_local {
+            self.add_stacked_products(layer, &factors, products);
+        }
         for direction in 0..self.k {
             let mut row = products.row_mut(direction);
             let row = row.as_slice_mut().expect("products in standard layout");
@@ -380,6 +426,39 @@ impl<'a, T: Real> Tangents<'a, T> {
                     self.add_local_product(index, op, direction, delta, is_hessian, product);
                 }
                 _ => self.add_dense_product(layer, direction, &factors, is_hessian, product),
+            }
+        }
+    }
+
+    /// `product_k += tangent_k(delta)^T input` of the weights at a single position.
+    fn add_stacked_products(
+        &self,
+        layer: &Layer,
+        factors: &Factors<'_, T>,
+        products: &mut ArrayViewMut2<'_, T>,
+    ) {
+        let (inputs, outputs, k) = (layer.inputs, layer.outputs, self.k);
+        let (rows, delta) = (self.tape.rows(), factors.gradient_tangent);
+        assert_eq!(factors.input.len(), rows * inputs, "input of a dense layer");
+        assert_eq!(delta.len(), rows * k * outputs, "gradients of a dense layer");
+        let mut stacked = Vec::new();
+        for group in self.groups(layer) {
+            stacked.resize(group.len() * outputs * inputs, T::zero());
+            // (k out, rows) x (rows, in) -> (k out, in); the lengths are checked above.
+            unsafe {
+                T::gemm(
+                    (group.len() * outputs, rows, inputs),
+                    (stacked.as_mut_ptr(), inputs as isize, 1),
+                    T::zero(),
+                    (delta[group.start * outputs..].as_ptr(), 1, (k * outputs) as isize),
+                    (factors.input.as_ptr(), inputs as isize, 1),
+                    T::one(),
+                );
+            }
+            for (direction, product) in group.zip(stacked.chunks_exact(outputs * inputs)) {
+                let mut row = products.row_mut(direction);
+                let row = row.as_slice_mut().expect("products in standard layout");
+                each(&mut row[layer.weight_offset..][..product.len()], product, |sum, p| sum + p);
             }
         }
     }
@@ -458,7 +537,8 @@ impl<'a, T: Real> Tangents<'a, T> {
     }
 
     /// `product += tangent(delta)^T input + delta^T tangent(input)` for one direction of one layer,
-    /// and the sum of `tangent(delta)` for the bias.
+    /// and the sum of `tangent(delta)` for the bias; the first of them only at several positions,
+    /// as [`Self::add_stacked_products`] adds it at a single one.
     fn add_dense_product(
         &self,
         layer: &Layer,
@@ -478,14 +558,16 @@ impl<'a, T: Real> Tangents<'a, T> {
             // (out, rows) x (rows, in) -> (out, in); the pieces lie inside the values of a node,
             // and `product` is the layer's own share.
             unsafe {
-                T::gemm(
-                    (outputs, pieces.rows, inputs),
-                    (product.as_mut_ptr(), inputs as isize, 1),
-                    T::one(),
-                    (delta[along_out..].as_ptr(), 1, (pieces.stride * outputs) as isize),
-                    (input[plain_in..].as_ptr(), inputs as isize, 1),
-                    T::one(),
-                );
+                if layer.positions > 1 {
+                    T::gemm(
+                        (outputs, pieces.rows, inputs),
+                        (product.as_mut_ptr(), inputs as isize, 1),
+                        T::one(),
+                        (delta[along_out..].as_ptr(), 1, outputs as isize),
+                        (input[plain_in..].as_ptr(), inputs as isize, 1),
+                        T::one(),
+                    );
+                }
                 if let Some(moved) = moved {
                     T::gemm(
                         (outputs, pieces.rows, inputs),

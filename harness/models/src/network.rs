@@ -624,16 +624,16 @@ impl<T: Real> Model<T> for Network {
         // In f64 whatever the run's precision: effects of one example drown in single precision.
         let theta: Vec<f64> = theta.iter().map(|value| value.to_f64()).collect();
         let labels = examples.labels().to_f64();
-        let features = examples.features().mapv(Real::to_f64);
         let classes = self.head().outputs;
         let mut utilities = Vec::with_capacity(examples.len());
-        self.forward_in_blocks(&theta, features.view(), |start, tape| {
-            for (row, outputs) in
-                tape.outputs().chunks_exact(tape.width(tape.len() - 1)).enumerate()
-            {
-                utilities.push(loss::utility(outputs, classes, &labels, start + row, utility));
-            }
-        });
+        // Widened block by block: all examples at once would be twice the size of the data.
+        for (start, block) in examples.blocks(self.block_rows()) {
+            let tape = self.forward(&theta, block.features().mapv(Real::to_f64).view());
+            let outputs = tape.outputs().chunks_exact(tape.width(tape.len() - 1));
+            utilities.extend(outputs.enumerate().map(|(row, outputs)| {
+                loss::utility(outputs, classes, &labels, start + row, utility)
+            }));
+        }
         utilities
     }
 
