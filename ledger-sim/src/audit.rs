@@ -74,16 +74,15 @@ pub fn audit(ledger: &Ledger) -> Result<AuditReport, Refusal> {
 
 /// Balances as the auditor sees them.
 struct Replay {
-    balances: Vec<Vec<i128>>,
+    balances: [Vec<i128>; Family::ALL.len()],
     supply_cap: i128,
     epoch: u32,
 }
 
 impl Replay {
     fn new(ledger: &Ledger) -> Self {
-        let count = |family: &Family| vec![0; ledger.chart().count(*family)];
         Self {
-            balances: Family::ALL.iter().map(count).collect(),
+            balances: Family::ALL.map(|family| vec![0; ledger.chart().count(family)]),
             supply_cap: i128::from(ledger.supply_cap().get()),
             epoch: 0,
         }
@@ -105,7 +104,9 @@ impl Replay {
         if sum != 0 {
             return Err(Refusal::Unbalanced { posting: position });
         }
-        for line in posting.lines {
+        // Every posting before this one has left no account below zero, so that only those can be
+        // there now that have given something.
+        for line in posting.lines.iter().filter(|line| line.amount < 0) {
             let balance = *self.slot(line.account)?;
             if line.account.family() == Family::Mint {
                 if -balance > self.supply_cap {
@@ -119,9 +120,8 @@ impl Replay {
     }
 
     fn slot(&mut self, account: Account) -> Result<&mut i128, Refusal> {
-        let family = self.balances.get_mut(account.family() as usize);
-        let slot = family.and_then(|family| family.get_mut(account.index() as usize));
-        slot.ok_or(Refusal::UnknownAccount { account })
+        let family = &mut self.balances[account.family() as usize];
+        family.get_mut(account.index() as usize).ok_or(Refusal::UnknownAccount { account })
     }
 
     /// Recomputes every figure of the closing line from the posting's own lines.
