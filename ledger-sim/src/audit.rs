@@ -104,9 +104,7 @@ impl Replay {
         if sum != 0 {
             return Err(Refusal::Unbalanced { posting: position });
         }
-        // Every posting before this one has left no account below zero, so that only those can be
-        // there now that have given something.
-        for line in posting.lines.iter().filter(|line| line.amount < 0) {
+        for line in posting.lines {
             let balance = *self.slot(line.account)?;
             if line.account.family() == Family::Mint {
                 if -balance > self.supply_cap {
@@ -314,6 +312,28 @@ mod tests {
         let (pot, paid) = (Amount::new(50), Amount::new(50));
         ledger.close(Closing { posting, pot, paid, ..Closing::default() });
         assert_eq!(audit(&ledger), Err(Refusal::PotMismatch { expected: 0, got: 10 }));
+    }
+
+    #[test]
+    fn a_journal_that_runs_backwards_and_an_account_that_nobody_opened_are_found() {
+        let mut ledger = books();
+        *ledger.journal_mut().epoch_mut(0) = 1;
+        assert_eq!(audit(&ledger), Err(Refusal::StaleEpoch { epoch: 0, current: 1 }));
+        let mut ledger = books();
+        let account = Account::contributor(2);
+        ledger.journal_mut().line_mut(3).account = account;
+        assert_eq!(audit(&ledger), Err(Refusal::UnknownAccount { account }));
+    }
+
+    #[test]
+    fn an_overdraft_is_found_wherever_in_the_posting_it_was_given() {
+        // The pot holds 60; it receives 10 on the first line and gives 90 on the last.
+        let mut ledger = books();
+        let journal = ledger.journal_mut();
+        journal.line_mut(2).amount = 10;
+        journal.line_mut(3).amount = 80;
+        *journal.line_mut(4) = Line::new(Account::pot(0), -90);
+        assert_eq!(audit(&ledger), Err(Refusal::Underflow { account: Account::pot(0) }));
     }
 
     #[test]

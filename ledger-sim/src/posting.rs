@@ -86,19 +86,19 @@ impl Posting<'_> {
 
     /// Appends what [`Self::bytes`] gives: pages of such bytes are what the journal's tree hashes.
     pub fn append_bytes(&self, bytes: &mut Vec<u8>) {
-        const HEAD: usize = 9;
-        const SIDE: usize = 13;
-        let start = bytes.len();
-        bytes.resize(start + HEAD + SIDE * self.lines.len(), 0);
-        let (head, sides) = bytes[start..].split_at_mut(HEAD);
+        let mut head = [0; 9];
         head[0] = self.kind as u8;
         head[1..5].copy_from_slice(&self.epoch.to_be_bytes());
         // Account indices are 32 bits wide, and so is the count of lines over them.
         head[5..].copy_from_slice(&(self.lines.len() as u32).to_be_bytes());
-        for (side, line) in sides.chunks_exact_mut(SIDE).zip(self.lines) {
+        bytes.reserve(9 + 13 * self.lines.len());
+        bytes.extend_from_slice(&head);
+        for line in self.lines {
+            let mut side = [0; 13];
             side[0] = line.account.family() as u8;
             side[1..5].copy_from_slice(&line.account.index().to_be_bytes());
             side[5..].copy_from_slice(&line.amount.to_be_bytes());
+            bytes.extend_from_slice(&side);
         }
     }
 }
@@ -193,6 +193,12 @@ impl Journal {
     #[cfg(test)]
     pub(crate) fn line_mut(&mut self, index: usize) -> &mut Line {
         &mut self.lines[index]
+    }
+
+    /// The epoch of a posting, which a test may falsify.
+    #[cfg(test)]
+    pub(crate) fn epoch_mut(&mut self, index: usize) -> &mut u32 {
+        &mut self.headers[index].epoch
     }
 
     /// A closing that a test may falsify.
