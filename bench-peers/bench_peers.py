@@ -101,7 +101,12 @@ def economies(count):
     peers = [Job("economics", setting, tool, (ECONOMY, name, count))
              for tool, name in names.items()]
     ours = (OURS, "ledger-sim", "accrual", count)
-    return [*peers, Job("economics", setting, "attribench", ours)]
+    return [
+        *peers,
+        Job("economics", setting, "attribench", ours),
+        # radCAD and cadCAD keep every step; Mesa and ours keep what they are asked to.
+        Job("economics", setting, "attribench, every step kept", (*ours, "history")),
+    ]
 
 
 JOBS = [

@@ -74,16 +74,15 @@ pub fn audit(ledger: &Ledger) -> Result<AuditReport, Refusal> {
 
 /// Balances as the auditor sees them.
 struct Replay {
-    balances: Vec<Vec<i128>>,
+    balances: [Vec<i128>; Family::ALL.len()],
     supply_cap: i128,
     epoch: u32,
 }
 
 impl Replay {
     fn new(ledger: &Ledger) -> Self {
-        let count = |family: &Family| vec![0; ledger.chart().count(*family)];
         Self {
-            balances: Family::ALL.iter().map(count).collect(),
+            balances: Family::ALL.map(|family| vec![0; ledger.chart().count(family)]),
             supply_cap: i128::from(ledger.supply_cap().get()),
             epoch: 0,
         }
@@ -119,9 +118,8 @@ impl Replay {
     }
 
     fn slot(&mut self, account: Account) -> Result<&mut i128, Refusal> {
-        let family = self.balances.get_mut(account.family() as usize);
-        let slot = family.and_then(|family| family.get_mut(account.index() as usize));
-        slot.ok_or(Refusal::UnknownAccount { account })
+        let family = &mut self.balances[account.family() as usize];
+        family.get_mut(account.index() as usize).ok_or(Refusal::UnknownAccount { account })
     }
 
     /// Recomputes every figure of the closing line from the posting's own lines.
@@ -314,6 +312,28 @@ mod tests {
         let (pot, paid) = (Amount::new(50), Amount::new(50));
         ledger.close(Closing { posting, pot, paid, ..Closing::default() });
         assert_eq!(audit(&ledger), Err(Refusal::PotMismatch { expected: 0, got: 10 }));
+    }
+
+    #[test]
+    fn a_journal_that_runs_backwards_and_an_account_that_nobody_opened_are_found() {
+        let mut ledger = books();
+        *ledger.journal_mut().epoch_mut(0) = 1;
+        assert_eq!(audit(&ledger), Err(Refusal::StaleEpoch { epoch: 0, current: 1 }));
+        let mut ledger = books();
+        let account = Account::contributor(2);
+        ledger.journal_mut().line_mut(3).account = account;
+        assert_eq!(audit(&ledger), Err(Refusal::UnknownAccount { account }));
+    }
+
+    #[test]
+    fn an_overdraft_is_found_wherever_in_the_posting_it_was_given() {
+        // The pot holds 60; it receives 10 on the first line and gives 90 on the last.
+        let mut ledger = books();
+        let journal = ledger.journal_mut();
+        journal.line_mut(2).amount = 10;
+        journal.line_mut(3).amount = 80;
+        *journal.line_mut(4) = Line::new(Account::pot(0), -90);
+        assert_eq!(audit(&ledger), Err(Refusal::Underflow { account: Account::pot(0) }));
     }
 
     #[test]

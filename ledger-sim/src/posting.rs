@@ -195,6 +195,12 @@ impl Journal {
         &mut self.lines[index]
     }
 
+    /// The epoch of a posting, which a test may falsify.
+    #[cfg(test)]
+    pub(crate) fn epoch_mut(&mut self, index: usize) -> &mut u32 {
+        &mut self.headers[index].epoch
+    }
+
     /// A closing that a test may falsify.
     #[cfg(test)]
     pub(crate) fn closing_mut(&mut self, index: usize) -> &mut Closing {

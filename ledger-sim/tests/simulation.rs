@@ -56,6 +56,39 @@ fn fees_are_shared_and_paid_out_exactly() {
 }
 
 #[test]
+fn the_ends_of_money_sum_to_what_was_there() {
+    let ends = [
+        "recognised-share",
+        "misdirected-share",
+        "burn-share",
+        "carry-share",
+        "stranded-share",
+        "claim-cost-share",
+    ];
+    for rule in ["\"net-then-clip\"", "\"equal\"", r#"{"replication-robust": {"penalty": 0.5}}"#] {
+        let friction = r#"{"claim-cost": "0.01 tokens", "onboarded": "70 %"}"#;
+        let found = run(&[("settlement.rule", rule), ("friction", friction)]).metrics;
+        let sum: f64 = ends.iter().map(|end| found[end]).sum();
+        // Six shares, each rounded once.
+        assert!((sum - 1.0).abs() < 1e-14, "{rule}: {sum}");
+        assert!(found["claim-cost-share"] > 0.0 && found["stranded-share"] > 0.0, "{rule}");
+        // 72 tokens are owed for 160 queries: what misses its owner, over 160, times a million.
+        let lost = (72.0 - found["recognised"]) / 160.0 * 1e6;
+        assert!((found["cost-per-million"] - lost).abs() < 1e-6 * lost, "{rule}");
+    }
+}
+
+#[test]
+fn an_equal_split_prices_names_at_what_a_name_receives() {
+    let agents = r#"[{"sybil-splitter": {"names": 4}}]"#;
+    let found = run(&[("settlement.rule", "\"equal\""), ("agents", agents)]).metrics;
+    // 18 tokens an epoch over 13 people, or over 16 names of which the attacker has 4: three more
+    // names bring (4/16 - 1/13) x 18 tokens.
+    let expected = (4.0 / 16.0 - 1.0 / 13.0) * 18.0 / 3.0;
+    assert!((found["sybil-proofing-price"] - expected).abs() < 1e-8, "{found:?}");
+}
+
+#[test]
 fn noise_pays_the_useless_as_the_closed_form_says() {
     // Many replicas of many queries approach the ratio of expectations of the closed form.
     let scenario = checked(&[

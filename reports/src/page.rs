@@ -125,27 +125,43 @@ fn question(record: &Record) -> String {
 }
 
 fn verdicts(record: &Record) -> String {
-    let mut body = String::new();
-    for verdict in &record.verdicts {
-        let (class, word) = if verdict.held { ("held", "held") } else { ("failed", "failed") };
+    let verdicts = record.verdicts.iter();
+    let rows = verdicts.map(|verdict| (verdict.held, &*verdict.condition, &*verdict.evidence));
+    section("verdicts", "What was expected", &expected(rows))
+}
+
+/// How many conditions held, and each with its evidence; empty for none.
+pub(crate) fn expected<'a>(
+    verdicts: impl ExactSizeIterator<Item = (bool, &'a str, &'a str)> + Clone,
+) -> String {
+    let (all, held) = (verdicts.len(), verdicts.clone().filter(|(held, _, _)| *held).count());
+    if all == 0 {
+        return String::new();
+    }
+    format!(
+        "<p>{held} of {all} conditions of the specification held. They alone were checked; a \
+         prediction in words is for the reader to judge.</p>\n{}",
+        verdict_table(verdicts)
+    )
+}
+
+/// Conditions with their evidence.
+pub(crate) fn verdict_table<'a>(
+    verdicts: impl Iterator<Item = (bool, &'a str, &'a str)>,
+) -> String {
+    let mut body = "<div class=\"wide\"><table>\n<thead><tr><th>Verdict</th><th>Condition</th>\
+                    <th>Evidence</th></tr></thead>\n<tbody>\n"
+        .to_owned();
+    for (held, condition, evidence) in verdicts {
+        let word = if held { "held" } else { "failed" };
         body += &format!(
-            "<tr><td><span class=\"verdict {class}\">{word}</span></td><td><code>{}</code></td>\
+            "<tr><td><span class=\"verdict {word}\">{word}</span></td><td><code>{}</code></td>\
              <td>{}</td></tr>\n",
-            escape(&verdict.condition),
-            escape(&verdict.evidence)
+            escape(condition),
+            escape(evidence)
         );
     }
-    if !body.is_empty() {
-        let held = record.verdicts.iter().filter(|verdict| verdict.held).count();
-        body = format!(
-            "<p>{held} of {} conditions of the specification held. They alone were checked; a \
-             prediction in words is for the reader to judge.</p>\n<div class=\"wide\"><table>\n\
-             <thead><tr><th>Verdict</th><th>Condition</th><th>Evidence</th></tr></thead>\n<tbody>\n\
-             {body}</tbody></table></div>\n",
-            record.verdicts.len()
-        );
-    }
-    section("verdicts", "What was expected", &body)
+    body + "</tbody></table></div>\n"
 }
 
 fn failures(record: &Record) -> String {

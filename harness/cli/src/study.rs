@@ -7,12 +7,13 @@ use attribench_engine::progress::Progress;
 use attribench_engine::store::{Key, Store};
 use attribench_reports::Fact;
 use attribench_reports::economics::{
-    Band, BoxFound, Case, Cell, Economics, Held, Lorenz, MetricInfo, Sensitivity,
+    AxiomsKept, Band, BoxFound, Case, Cell, Economics, Held, Lorenz, MetricInfo, Sensitivity,
 };
 use ledger_sim::designs::{self, Summary};
 use ledger_sim::document::{Fault, Node};
 use ledger_sim::random::Streams;
-use ledger_sim::scenario::{Design, Scenario, Sweep, check};
+use ledger_sim::rules::axioms::{ROUNDING, axioms};
+use ledger_sim::scenario::{Condition, Design, Scenario, Sweep, check};
 use ledger_sim::simulation::{Better, METRICS, Outcome, metric, simulate};
 use ndarray::Array2;
 use rayon::prelude::*;
@@ -194,7 +195,8 @@ fn run_unit(
 }
 
 /// Sections that change no number.
-const WORDS: [&str; 6] = ["name", "question", "prediction", "expect", "replicas", "sweep"];
+const WORDS: [&str; 7] =
+    ["name", "question", "prediction", "predicts", "expect", "replicas", "sweep"];
 
 fn key_of(document: &Node, first: u64, count: u64) -> Key {
     let numbers = match document {
@@ -227,11 +229,18 @@ fn packed(outcomes: &[Outcome]) -> Vec<(String, Array2<f64>)> {
         ("audit".to_owned(), audit),
         ("lorenz".to_owned(), curve),
     ];
-    for (name, series) in &outcomes[0].series {
-        let matrix = row_of(series.len(), &|row, at| outcomes[row].series[name][at]);
+    for name in common_series(outcomes) {
+        let length = outcomes[0].series[name].len();
+        let matrix = row_of(length, &|row, at| outcomes[row].series[name][at]);
         matrices.push((format!("series {name}"), matrix));
     }
     matrices
+}
+
+/// Series that every replica has.
+fn common_series(outcomes: &[Outcome]) -> Vec<&'static str> {
+    let names = ledger_sim::simulation::SERIES.iter().copied();
+    names.filter(|name| outcomes.iter().all(|one| one.series.contains_key(name))).collect()
 }
 
 fn unpacked(matrices: &[(String, Array2<f64>)]) -> Option<Vec<Outcome>> {
@@ -304,7 +313,9 @@ pub fn sum_up(
     study.bands = bands(outcomes)?;
     study.lorenz = lorenz(outcomes);
     study.front = front(&plan.base, outcomes);
-    study.held = held(plan, &study);
+    study.predicted = judged(&plan.base.predicts, plan, &study);
+    study.held = judged(&plan.base.expect, plan, &study);
+    study.axioms = axioms_kept(plan)?;
     if let Some(sweep) = sweep {
         study.sensitivities = sensitivities(plan, sweep, &study)?;
         study.boxes = boxes(plan, sweep, &study);
@@ -404,9 +415,9 @@ fn difference(name: &str, first: &[Outcome], other: &[Outcome]) -> Option<[f64; 
 fn bands(outcomes: &[Vec<Outcome>]) -> Result<Vec<Band>> {
     let mut bands = vec![];
     for (case, replicas) in outcomes.iter().enumerate() {
-        for (name, series) in &replicas[0].series {
+        for name in common_series(replicas) {
             let mut percentiles: [Vec<f64>; 5] = Default::default();
-            for step in 0..series.len() {
+            for step in 0..replicas[0].series[name].len() {
                 let values: Vec<f64> =
                     replicas.iter().map(|outcome| outcome.series[name][step]).collect();
                 let summary = Summary::of(&values)?;
@@ -414,7 +425,7 @@ fn bands(outcomes: &[Vec<Outcome>]) -> Result<Vec<Band>> {
                     column.push(value);
                 }
             }
-            bands.push(Band { case, name: (*name).to_owned(), percentiles });
+            bands.push(Band { case, name: name.to_owned(), percentiles });
         }
     }
     Ok(bands)
@@ -456,8 +467,8 @@ fn front(base: &Scenario, outcomes: &[Vec<Outcome>]) -> Vec<f64> {
 const MOST_SHOWN: usize = 3;
 
 /// Every condition against every case that it bears on.
-fn held(plan: &Plan, study: &Economics) -> Vec<Held> {
-    let judge = |condition: &ledger_sim::scenario::Condition| {
+fn judged(conditions: &[Condition], plan: &Plan, study: &Economics) -> Vec<Held> {
+    let judge = |condition: &Condition| {
         let (mut evidence, mut against, mut means) = (vec![], vec![], vec![]);
         for (case, described) in study.cases.iter().enumerate() {
             let bears = condition.case.iter().all(|(name, value)| {
@@ -475,7 +486,7 @@ fn held(plan: &Plan, study: &Economics) -> Vec<Held> {
                 Some(cell) => {
                     let holds = condition.side.holds(cell.mean, condition.limit);
                     means.push(cell.mean);
-                    let value = format!("{:.4}", cell.mean);
+                    let value = with_half_width(cell.mean, cell.standard_error);
                     let words = match described.label.as_str() {
                         "" => value,
                         label => format!("{value} at {label}"),
@@ -501,7 +512,47 @@ fn held(plan: &Plan, study: &Economics) -> Vec<Held> {
         }
         Held { condition: condition.text.clone(), held, evidence: shown.join("; ") }
     };
-    plan.base.expect.iter().map(judge).collect()
+    conditions.iter().map(judge).collect()
+}
+
+/// A mean with the half width of its 95 % Monte Carlo interval.
+pub fn with_half_width(mean: f64, standard_error: Option<f64>) -> String {
+    match standard_error {
+        Some(error) => format!("{mean:.4} ± {:.4}", 1.96 * error),
+        None => format!("{mean:.4}"),
+    }
+}
+
+/// Most cases whose rules are held against the axioms: more were drawn rather than written.
+const MOST_JUDGED: usize = 64;
+
+/// What each rule of the cases keeps of the axioms, where it reads scores alone.
+fn axioms_kept(plan: &Plan) -> Result<Vec<AxiomsKept>> {
+    let mut kept: Vec<AxiomsKept> = vec![];
+    if plan.cases.len() > MOST_JUDGED {
+        return Ok(kept);
+    }
+    for (document, scenario) in &plan.cases {
+        let Some(world) = &scenario.world else { continue };
+        let rule = document.at("settlement.rule").map(short).unwrap_or_default();
+        let is_known = kept.iter().any(|known| known.rule == rule);
+        if is_known || !world.payouts.needs.is_empty() {
+            continue;
+        }
+        let found = axioms(world.payouts.rule.as_ref(), plan.base.seed)?;
+        let named = [
+            ("efficiency", "money that is not paid out", found.efficiency),
+            ("symmetry", "difference between two people of equal scores", found.symmetry),
+            ("null player", "pay for scores of zero", found.null_player),
+            ("additivity", "two streams at once against one after the other", found.additivity),
+            ("monotonicity", "loss by higher scores", found.monotonicity),
+            ("false names", "gain by splitting scores over two names", found.false_names),
+        ];
+        let shares = named.map(|(_, _, share)| if share < ROUNDING { 0.0 } else { share });
+        let axioms = named.map(|(name, words, _)| (name.to_owned(), words.to_owned()));
+        kept.push(AxiomsKept { rule, axioms: axioms.to_vec(), shares: shares.to_vec() });
+    }
+    Ok(kept)
 }
 
 /// Means of a metric over cases, where every case has it.

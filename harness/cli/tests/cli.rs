@@ -645,7 +645,10 @@ fn lists_hold_every_registered_name() {
     let place = Place::new(TINY);
     let all = place.call(&["list", "--json"]).expect_code(0).json();
     let words = place.call(&["list"]).expect_code(0).stdout;
-    let registered: [(&str, Vec<&str>); 5] = [
+    let registered: [(&str, Vec<&str>); 8] = [
+        ("agents", ledger_sim::agents::AGENTS.iter().map(|agent| agent.name).collect()),
+        ("scenario-rules", ledger_sim::rules::RULES.iter().map(|rule| rule.name).collect()),
+        ("scenario-metrics", ledger_sim::simulation::METRICS.iter().map(|m| m.name).collect()),
         ("data", attribench_datasets::REGISTRY.iter().map(|entry| entry.name).collect()),
         ("models", attribench_models::REGISTRY.iter().map(|entry| entry.name).collect()),
         ("methods", attribench_methods::REGISTRY.iter().map(|entry| entry.info.name).collect()),

@@ -72,6 +72,24 @@ fn a_folder_with_tables_figures_and_a_page_is_written() {
 }
 
 #[test]
+fn a_prediction_that_did_not_hold_is_said_plainly_and_is_no_failure() {
+    let predicts = "predicts=[\"mispaid-share > 0.9\", \"reach > 0\"]";
+    let (folder, output) = simulated(&["--set", predicts]);
+    assert!(output.status.success(), "{}", words(&output));
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said.contains("NOT AS PREDICTED: mispaid-share > 0.9 ("), "{said}");
+    assert!(said.contains("\nas predicted: reach > 0 (") && said.contains(" ± "), "{said}");
+    let page = read(folder.path(), "report.html");
+    let plain = "<b>The prediction did not hold as it was written:</b> as conditions, 1 of 2 parts";
+    assert!(page.contains(plain));
+    for part in ["At a glance", "What the rules keep", "false names", "figure-waterfall"] {
+        assert!(page.contains(part), "{part}");
+    }
+    let (folder, _) = simulated(&["--set", "predicts=[\"reach > 0\"]"]);
+    assert!(read(folder.path(), "report.html").contains("1 of 1 parts of the prediction held"));
+}
+
+#[test]
 fn threads_and_interruptions_leave_no_trace() {
     let (one, _) = simulated(&["--jobs", "1"]);
     let (two, _) = simulated(&["--jobs", "2"]);

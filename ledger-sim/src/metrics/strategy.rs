@@ -10,11 +10,15 @@ pub fn sybil_gain(one: f64, parts: f64) -> Option<f64> {
 /// `None` for fewer than two utilities.
 pub fn sybil_proofing_price(utilities: &[f64]) -> Option<(f64, usize)> {
     let (one, rest) = utilities.split_first()?;
-    let prices = rest
-        .iter()
-        .zip(1usize..)
-        .map(|(utility, extra)| (((utility - one) / extra as f64).max(0.0), extra + 1));
+    let prices = rest.iter().zip(1usize..).filter_map(|(utility, further)| {
+        Some((price_of_names(*one, *utility, further)?.max(0.0), further + 1))
+    });
     prices.reduce(|best, next| if next.0 > best.0 { next } else { best })
+}
+
+/// What `further` names bring each: `(U(m) - U(1)) / (m - 1)`. `None` without any.
+pub fn price_of_names(one: f64, parts: f64, further: usize) -> Option<f64> {
+    (further > 0).then(|| (parts - one) / further as f64)
 }
 
 /// Plagiarism transfer: the thief's take over the victim's loss. `None` without a loss.
@@ -50,6 +54,7 @@ mod tests {
         assert_eq!(sybil_proofing_price(&[2.0, 3.0, 5.0, 5.0]), Some((1.5, 3)));
         assert_eq!(sybil_proofing_price(&[2.0, 1.0]), Some((0.0, 2)));
         assert_eq!(sybil_proofing_price(&[2.0]), None);
+        assert_eq!((price_of_names(2.0, 5.0, 2), price_of_names(2.0, 5.0, 0)), (Some(1.5), None));
         // The coverage game: 5/6 taken, 3/2 - 5/6 lost.
         assert!((plagiarism_transfer(5.0 / 6.0, 2.0 / 3.0).unwrap() - 1.25).abs() < 1e-12);
         assert_eq!(griefing_factor(2.0, 1.0), Some(2.0));

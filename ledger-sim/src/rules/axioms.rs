@@ -6,7 +6,7 @@
 
 use serde::Serialize;
 
-use super::{Parameters, build};
+use super::Rule;
 use crate::money::Amount;
 use crate::random::{Purpose, Streams};
 use crate::refusal::Refusal;
@@ -38,12 +38,11 @@ const PEOPLE: usize = 6;
 const QUERIES: usize = 4;
 const GAMES: u64 = 50;
 
-/// Checks the stream rule called `name` on random games.
+/// Checks a rule that needs scores alone on random games.
 ///
 /// # Errors
-/// Those of [`build`] and [`settle_stream`].
-pub fn axioms(name: &str, parameters: &Parameters, seed: u64) -> Result<Axioms, Refusal> {
-    let rule = build(name, parameters)?;
+/// Those of [`settle_stream`].
+pub fn axioms(rule: &dyn Rule, seed: u64) -> Result<Axioms, Refusal> {
     let streams = Streams::new(seed, 0);
     let mut worst = Axioms::default();
     let keep = |place: &mut f64, value: f64| *place = place.max(value);
@@ -53,7 +52,7 @@ pub fn axioms(name: &str, parameters: &Parameters, seed: u64) -> Result<Axioms, 
             let values: Vec<f64> = rows.concat();
             let view = ScoreView::from_dense(rows.len(), rows[0].len(), &values)?;
             let options = StreamOptions::seeded(seed);
-            let paid = settle_stream(&view, Amount::new(pot), rule.as_ref(), &options)?;
+            let paid = settle_stream(&view, Amount::new(pot), rule, &options)?;
             Ok(paid.payouts().iter().map(|amount| amount.get() as f64 / POT as f64).collect())
         };
         let paid = pay(&base, POT)?;
@@ -97,10 +96,10 @@ fn scores(streams: &Streams, game: u64) -> Vec<Vec<f64>> {
 #[cfg(test)]
 mod tests {
     use super::{ROUNDING, axioms};
-    use crate::rules::{Parameters, Value, stream_rules};
+    use crate::rules::{Parameters, Value, build, stream_rules};
 
     fn of(name: &str) -> super::Axioms {
-        axioms(name, &Parameters::new(), 5).unwrap()
+        axioms(build(name, &Parameters::new()).unwrap().as_ref(), 5).unwrap()
     }
 
     #[test]
@@ -131,7 +130,7 @@ mod tests {
     fn powers_reward_splitting_below_one_and_merging_above() {
         let power = |exponent: f64| {
             let parameters = Parameters::from([("exponent".to_owned(), Value::Number(exponent))]);
-            axioms("power", &parameters, 5).unwrap().false_names
+            axioms(build("power", &parameters).unwrap().as_ref(), 5).unwrap().false_names
         };
         assert!(power(0.5) > 0.01);
         assert!(power(2.0) < ROUNDING);
@@ -140,7 +139,7 @@ mod tests {
     #[test]
     fn every_stream_rule_pays_out_what_it_is_given() {
         for entry in stream_rules() {
-            let found = axioms(entry.name, &Parameters::new(), 5).unwrap();
+            let found = of(entry.name);
             assert!(found.efficiency < ROUNDING, "{}: {found:?}", entry.name);
         }
     }

@@ -193,6 +193,8 @@ pub struct Scenario {
     pub question: String,
     /// What was expected before anything ran.
     pub prediction: String,
+    /// The prediction's parts as conditions. One that fails is a finding, and no failure of the run.
+    pub predicts: Vec<Condition>,
     /// Conditions checked after the run.
     pub expect: Vec<Condition>,
     /// Root of all randomness.
@@ -225,6 +227,7 @@ fn read(reader: &Reader, document: &Node) -> Option<Scenario> {
     let root = reader.root(document);
     let words = |name| root.need(name, String::new(), |entry| entry.text());
     let (name, question, prediction) = (words("name"), words("question"), words("prediction"));
+    let predicts = root.get("predicts", vec![], |entry| Some(read_conditions(entry)));
     let expect = root.need("expect", vec![], |entry| Some(read_conditions(entry)));
     let seed = root.need("seed", 0, |entry| entry.count(0, u64::MAX >> 1));
     let replicas = root.need("replicas", 1, |entry| entry.count(1, 1_000_000));
@@ -248,7 +251,18 @@ fn read(reader: &Reader, document: &Node) -> Option<Scenario> {
         None => None,
         Some(world) => Some(world?),
     };
-    Some(Scenario { name, question, prediction, expect, seed, replicas, clock, world, adoption })
+    Some(Scenario {
+        name,
+        question,
+        prediction,
+        predicts,
+        expect,
+        seed,
+        replicas,
+        clock,
+        world,
+        adoption,
+    })
 }
 
 const WORLD_SECTIONS: [&str; 13] = [

@@ -182,6 +182,8 @@ fn report(
     outcome.series.insert("native-share", shares.clone());
     outcome.series.insert("treasury-dollars", treasury);
     outcome.series.insert("fees-dollars", months.iter().map(|month| dollars(month.fees)).collect());
-    let ratios = (1..=months.len()).map(|months| ratio(months).unwrap_or(0.0)).collect();
-    outcome.series.insert("paradox", ratios);
+    // Where nothing can be retrofitted there is no ratio, and no zero that looks like one.
+    if let Some(ratios) = (1..=months.len()).map(ratio).collect() {
+        outcome.series.insert("paradox", ratios);
+    }
 }

@@ -5,7 +5,9 @@ use crate::metrics::concentration::{
     top_share,
 };
 use crate::metrics::people::{Waterfall, cost_of_approximation, individual_rationality};
-use crate::metrics::strategy::{griefing_factor, plagiarism_transfer, poison_return, sybil_gain};
+use crate::metrics::strategy::{
+    griefing_factor, plagiarism_transfer, poison_return, price_of_names, sybil_gain,
+};
 use crate::metrics::{PayoutError, as_numbers, time_to_correct};
 use crate::money::Amount;
 use crate::refusal::Refusal;
@@ -67,6 +69,7 @@ pub static METRICS: &[Metric] = &[
     m("carry-share", "share", Low, "contributors' money left over at the end"),
     m("claim-cost-share", "share", Low, "contributors' money spent on claims"),
     m("cost-of-approximation", "share", Low, "recognised money lost against exact attribution"),
+    m("cost-per-million", "tokens", Low, "recognised money lost in a million queries"),
     m("distance-from-worth", "share", Low, "total variation of payouts and shares of true worth"),
     m("emission", "tokens", Neither, "emitted to contributors"),
     m("false-positive-share", "share", Low, "money paid to people who are owed nothing"),
@@ -87,6 +90,7 @@ pub static METRICS: &[Metric] = &[
     m("largest-underpayment", "tokens", Low, "most that one person is paid too little"),
     m("mean-log-deviation", "number", Neither, "mean logarithmic deviation of what was received"),
     m("median-epochs-to-pay", "epochs", Low, "epoch of the median first receipt"),
+    m("misdirected-share", "share", Low, "contributors' money received beyond what is owed"),
     m("mispaid-share", "share", Low, "misallocation: total variation of payouts and what is owed"),
     m("mispaid-tokens", "tokens", Low, "money received beyond what is owed"),
     m("money-reach", "share", High, "share of owed money that is owed to people reached"),
@@ -112,6 +116,7 @@ pub static METRICS: &[Metric] = &[
     m("postings", "number", Neither, "postings that the auditor replayed"),
     m("reach", "share", High, "people who are owed something and receive something"),
     m("recognised", "tokens", High, "money that reaches those who are owed it"),
+    m("recognised-share", "share", High, "contributors' money that reaches those who are owed it"),
     m("recognition-gap", "share", Low, "owed money that does not reach those who are owed it"),
     m("residual", "tokens", Low, "money made or lost: zero, or the run fails"),
     m("runway-months", "months", High, "months until the treasury cannot pay"),
@@ -119,6 +124,12 @@ pub static METRICS: &[Metric] = &[
     m("self-sustaining-month", "months", Low, "first month from which fees cover costs"),
     m("size-bias", "number", Neither, "slope of log paid/owed on log owed"),
     m("stranded-share", "share", Low, "money in balances that nobody claims"),
+    m(
+        "sybil-proofing-price",
+        "tokens",
+        Low,
+        "fee on each further name and epoch that takes the gain of names",
+    ),
     m("theil", "number", Neither, "Theil index of what was received"),
     m("time-to-correct", "epochs", Low, "first epoch with cumulative misallocation below 5 %"),
     m("top-1-share", "share", Neither, "received by the best paid hundredth"),
@@ -215,12 +226,17 @@ fn waterfall(owed: &Finished, actual: &Finished, unit: f64, put: Put<'_>) -> Res
     put("carry-share", share(waterfall.carry));
     put("stranded-share", share(waterfall.stranded));
     put("claim-cost-share", share(waterfall.claim_costs));
+    put("recognised-share", share(waterfall.recognised));
+    put("misdirected-share", share(waterfall.mispaid));
     put("recognised", Some(waterfall.recognised.get() as f64 / unit));
     put("mispaid-tokens", Some(waterfall.mispaid.get() as f64 / unit));
     let total = Amount::total(owed.received.iter().copied())?;
     let gap = cost_of_approximation(total, waterfall.recognised);
     put("recognition-gap", gap);
     put("cost-of-approximation", gap);
+    let queries: f64 = actual.numbers.iter().map(|epoch| epoch.queries).sum();
+    let lost = total.minus(waterfall.recognised)?.get() as f64 / unit;
+    put("cost-per-million", (queries > 0.0).then(|| lost / queries * 1e6));
     Ok(())
 }
 
@@ -326,6 +342,10 @@ fn strategy(stage: &Stage<'_>, arms: &Arms, honest: &Finished, unit: f64, put: P
     let money = actual.money_in.get() as f64;
     put("attack-gain-of-pot", (money > 0.0).then(|| gain / money));
     put("attack-gain-relative", sybil_gain(before, after));
+    let names = arms.population.identities.len();
+    let further = names.saturating_sub(arms.honest_population.identities.len());
+    let epochs = stage.clock.epochs as f64;
+    put("sybil-proofing-price", price_of_names(before, after, further).map(|p| p / unit / epochs));
     let loss = |people: &mut dyn Iterator<Item = usize>| -> f64 {
         people
             .map(|person| honest.received[person].excess_over(actual.received[person]).get() as f64)

@@ -11,6 +11,22 @@ use serde::{Deserialize, Serialize};
 
 use crate::Fact;
 
+/// Metrics that tell a scenario's story, in the order in which tables show them.
+pub const HEADLINES: [&str; 12] = [
+    "mispaid-share",
+    "distance-from-worth",
+    "recognition-gap",
+    "cost-per-million",
+    "false-positive-share",
+    "reach",
+    "burn-share",
+    "gini",
+    "attack-gain-relative",
+    "sybil-proofing-price",
+    "self-sustaining-first",
+    "runway-months",
+];
+
 /// A metric of the study.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MetricInfo {
@@ -115,6 +131,17 @@ pub struct Held {
     pub evidence: String,
 }
 
+/// By how much a rule breaks each axiom.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AxiomsKept {
+    /// The rule with its parameters.
+    pub rule: String,
+    /// Axioms by name, and in a line.
+    pub axioms: Vec<(String, String)>,
+    /// Largest violation of each that was found, as a share of the pot; 0 up to rounding.
+    pub shares: Vec<f64>,
+}
+
 /// A candidate of a search for parameters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Candidate {
@@ -158,8 +185,12 @@ pub struct Economics {
     pub front: Vec<f64>,
     /// Boxes.
     pub boxes: Vec<BoxFound>,
+    /// Axioms of the rules that read scores alone.
+    pub axioms: Vec<AxiomsKept>,
     /// Candidates of a search in the order in which they were tried.
     pub candidates: Vec<Candidate>,
+    /// The prediction's parts, and whether they came true.
+    pub predicted: Vec<Held>,
     /// Conditions.
     pub held: Vec<Held>,
     /// Postings that the auditor replayed over all runs.

@@ -2,14 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Economics, tables};
+use super::{Cell, Economics, HEADLINES, Held, tables};
 use crate::ReportError;
 use crate::error::{make_folder, to_json, write_file};
 use crate::figures::Figure;
 use crate::figures::economics::figures;
 use crate::number::{count, number};
 use crate::page::{
-    FIGURES_FOLDER, PAGE_FILE, document, escape, figure_section, number_cell, section,
+    FIGURES_FOLDER, PAGE_FILE, document, escape, expected, figure_section, number_cell, section,
+    verdict_table,
 };
 
 /// Writes tables, `economics.json`, the figures and `report.html` into a folder; returns the path
@@ -38,10 +39,12 @@ fn page(study: &Economics, figures: &[Figure]) -> Result<String, ReportError> {
     }
     let sections = [
         section("question", "Question", &question(study)),
-        section("verdicts", "What was expected", &held(study)),
+        section("verdicts", "What was expected", &expected(rows_of(&study.held))),
+        section("glance", "At a glance", &glance(study)),
         section("search", "What the search found", &search(study)),
         section("figures", "Figures", &drawn),
         section("boxes", "Where it fails", &boxes(study)),
+        section("axioms", "What the rules keep", &axioms(study)),
         section("rows", "All numbers", &rows(study)),
         section("audit", "Books", &audit(study)),
         section("facts", "What was run on what", &facts(study)),
@@ -51,28 +54,94 @@ fn page(study: &Economics, figures: &[Figure]) -> Result<String, ReportError> {
 }
 
 fn question(study: &Economics) -> String {
-    format!(
+    let mut body = format!(
         "<p><b>Question.</b> {}</p>\n<p><b>Predicted.</b> {}</p>\n",
         escape(study.question.trim()),
         escape(study.prediction.trim())
-    )
+    );
+    if study.predicted.is_empty() {
+        return body;
+    }
+    let parts = study.predicted.len();
+    body += &match study.predicted.iter().filter(|part| !part.held).count() {
+        0 => format!("<p>As conditions, {parts} of {parts} parts of the prediction held.</p>\n"),
+        failed => format!(
+            "<p><b>The prediction did not hold as it was written:</b> as conditions, {failed} of \
+             {parts} parts failed.</p>\n"
+        ),
+    };
+    body + &verdict_table(rows_of(&study.predicted))
 }
 
-fn held(study: &Economics) -> String {
-    if study.held.is_empty() {
+fn rows_of(verdicts: &[Held]) -> impl ExactSizeIterator<Item = (bool, &str, &str)> + Clone {
+    verdicts.iter().map(|verdict| (verdict.held, &*verdict.condition, &*verdict.evidence))
+}
+
+/// Cases by headline metrics: the table that a reader looks for first.
+fn glance(study: &Economics) -> String {
+    let shown: Vec<&str> = HEADLINES.into_iter().filter(|metric| study.has(metric)).collect();
+    if shown.is_empty() || study.cases.len() > MOST_CASES {
         return String::new();
     }
-    let mut body = "<div class=\"wide\"><table>\n<thead><tr><th>Verdict</th><th>Condition</th>\
-                    <th>Evidence</th></tr></thead>\n<tbody>\n"
+    let mut body = "<p>Means over replicas with 95 % Monte Carlo intervals. What is owed, exact \
+                    attribution without friction, misallocates nothing and reaches everybody by \
+                    definition; a case that draws payouts by lot says what chance alone \
+                    does.</p>\n<div class=\"wide\"><table class=\"sortable\">\n<thead><tr>\
+                    <th scope=\"col\">Case</th>"
         .to_owned();
-    for verdict in &study.held {
-        let word = if verdict.held { "held" } else { "failed" };
+    for metric in &shown {
+        let summary = study.metric(metric).map_or("", |metric| &metric.summary);
         body += &format!(
-            "<tr><td><span class=\"verdict {word}\">{word}</span></td><td><code>{}</code></td>\
-             <td>{}</td></tr>\n",
-            escape(&verdict.condition),
-            escape(&verdict.evidence)
+            "<th scope=\"col\" class=\"number\" title=\"{}\">{}</th>",
+            escape(summary),
+            escape(metric)
         );
+    }
+    body += "</tr></thead>\n<tbody>\n";
+    for (at, case) in study.cases.iter().enumerate() {
+        let label = if case.label.is_empty() { &study.name } else { &case.label };
+        body += &format!("<tr><td>{}</td>", escape(label));
+        for metric in &shown {
+            body += &match study.cell(at, metric) {
+                Some(cell) => number_cell(&with_half_width(cell), cell.mean),
+                None => "<td class=\"number\"></td>".to_owned(),
+            };
+        }
+        body += "</tr>\n";
+    }
+    body + "</tbody></table></div>\n"
+}
+
+fn with_half_width(cell: &Cell) -> String {
+    match cell.standard_error {
+        Some(error) => format!("{} ± {}", number(cell.mean), number(1.96 * error)),
+        None => number(cell.mean),
+    }
+}
+
+/// What each rule keeps of the axioms, and by how much it breaks the others.
+fn axioms(study: &Economics) -> String {
+    if study.axioms.is_empty() {
+        return String::new();
+    }
+    let mut body = "<p>On small random games, as a share of the pot: 0 is kept up to rounding. A \
+                    rule that passes has passed on these games.</p>\n<div class=\"wide\">\
+                    <table>\n<thead><tr><th scope=\"col\">Rule</th>"
+        .to_owned();
+    for (axiom, words) in &study.axioms[0].axioms {
+        body += &format!(
+            "<th scope=\"col\" class=\"number\" title=\"{}\">{}</th>",
+            escape(words),
+            escape(axiom)
+        );
+    }
+    body += "</tr></thead>\n<tbody>\n";
+    for kept in &study.axioms {
+        body += &format!("<tr><td>{}</td>", escape(&kept.rule));
+        for share in &kept.shares {
+            body += &number_cell(&number(*share), *share);
+        }
+        body += "</tr>\n";
     }
     body + "</tbody></table></div>\n"
 }
@@ -173,6 +242,8 @@ fn rows(study: &Economics) -> String {
     body
 }
 
+/// Most cases in the table of headline metrics.
+const MOST_CASES: usize = 64;
 /// Rows on the page; the tables hold all.
 const MOST_ROWS: usize = 3_000;
 

@@ -23,6 +23,7 @@ pub(super) fn colour(at: usize) -> Colour {
 }
 
 /// A curve with bands around it, widest first.
+#[derive(Clone)]
 pub(super) struct Curve {
     pub label: String,
     pub colour: Colour,
@@ -36,6 +37,8 @@ pub(super) struct Lines<'a> {
     pub across: &'a str,
     pub up: &'a str,
     pub curves: Vec<Curve>,
+    /// Whether equal ratios across are equally far apart.
+    pub is_logarithmic: bool,
     /// A straight line from one point to another, with its words.
     pub guide: Option<(Place, Place, &'a str)>,
 }
@@ -65,7 +68,11 @@ pub(super) fn lines(chart: &Lines<'_>) -> Drawing {
     let (right, bottom) = (WIDTH - MARGIN - 8.0, top + PLOT);
     let guide = chart.guide.iter().flat_map(|(from, to, _)| [*from, *to]);
     let points = || chart.curves.iter().flat_map(|curve| curve.points.iter().copied());
-    let across = Axis::counting(points().chain(guide.clone()).map(|(x, _)| x), LEFT, right);
+    let places = points().chain(guide.clone()).map(|(x, _)| x);
+    let across = match chart.is_logarithmic {
+        true => Axis::logarithmic(places, LEFT, right),
+        false => Axis::counting(places, LEFT, right),
+    };
     let bands = chart.curves.iter().flat_map(|curve| &curve.bands);
     let ends = bands.flat_map(|(low, high)| low.iter().chain(high).copied());
     let heights: Vec<f64> = points().chain(guide).map(|(_, y)| y).chain(ends).collect();
@@ -177,6 +184,52 @@ pub(super) fn dots(chart: &Dots<'_>) -> Drawing {
                 drawing.line((axis.place(low), y), (axis.place(high), y), 2.0, dot.colour);
             }
             drawing.circle((axis.place(dot.value), y), 3.6, dot.colour);
+        }
+    }
+    drawing
+}
+
+/// One labelled bar of parts that follow each other from zero.
+pub(super) struct Bar {
+    pub label: String,
+    pub parts: Vec<(f64, Colour)>,
+}
+
+/// Bars over a common axis.
+pub(super) struct Bars<'a> {
+    pub title: &'a str,
+    pub across: &'a str,
+    pub keys: Vec<(Colour, String)>,
+    pub rows: Vec<Bar>,
+}
+
+/// Draws bars of parts.
+pub(super) fn bars(chart: &Bars<'_>) -> Drawing {
+    let style = Type::new(TEXT);
+    let names = chart.rows.iter().map(|row| style.width(&row.label)).fold(60.0, f64::max);
+    let names = names.min(330.0);
+    let header = |drawing: &mut Drawing| {
+        let top = heading(drawing, chart.title);
+        let keys = chart.keys.iter().map(|(colour, words)| (Key::Block(*colour), words.clone()));
+        legend(drawing, top, &keys.collect::<Vec<_>>())
+    };
+    let top = header(&mut Drawing::new(WIDTH, 100.0)) + 8.0;
+    let bottom = top + chart.rows.len() as f64 * ROW + 6.0;
+    let mut drawing = Drawing::new(WIDTH, bottom + 54.0);
+    header(&mut drawing);
+    let (left, right) = (MARGIN + names + 14.0, WIDTH - MARGIN - 12.0);
+    let length = |row: &Bar| row.parts.iter().map(|(part, _)| part).sum::<f64>();
+    let axis = Axis::from_zero(chart.rows.iter().map(length), left, right);
+    horizontal_axis(&mut drawing, &axis, top, bottom, chart.across);
+    for (at, row) in chart.rows.iter().enumerate() {
+        let y = top + (at as f64 + 0.5) * ROW;
+        let label = style.fitted(&row.label, names);
+        drawing.text((left - 12.0, y), label, style.anchored(Anchor::End));
+        let mut from = 0.0;
+        for (part, colour) in &row.parts {
+            let (start, end) = (axis.place(from), axis.place(from + part));
+            drawing.rectangle((start, y - ROW * 0.36), (end, y + ROW * 0.36), *colour);
+            from += part;
         }
     }
     drawing

@@ -2,8 +2,11 @@
 
 use super::Figure;
 use super::charts::{
-    COLOURS, Curve, Dot, Dots, Grid, Line, Lines, Plane, Spot, colour, dots, grid, lines, plane,
+    Bar, Bars, COLOURS, Curve, Dot, Dots, Grid, Line, Lines, Plane, Spot, bars, colour, dots, grid,
+    lines, plane,
 };
+use super::palette::Colour;
+use super::responses::responses;
 use crate::economics::{Band, Cell, Economics, Lorenz};
 use crate::number;
 
@@ -33,6 +36,7 @@ pub(crate) fn figures(study: &Economics) -> Vec<Figure> {
         0.0,
     ));
     figures.extend(front(study));
+    figures.extend(responses(study));
     figures.extend(lorenz(study));
     for (name, title, up) in FANS {
         figures.extend(fan(study, name, title, up));
@@ -72,11 +76,11 @@ fn is_listed(study: &Economics) -> bool {
 }
 
 /// Whether cases were drawn rather than written: one of them says nothing by itself.
-fn is_sampled(study: &Economics) -> bool {
+pub(super) fn is_sampled(study: &Economics) -> bool {
     !is_listed(study) || ["Saltelli", "Morris"].contains(&study.design.as_str())
 }
 
-fn half_width(cell: &Cell) -> f64 {
+pub(super) fn half_width(cell: &Cell) -> f64 {
     1.96 * cell.standard_error.unwrap_or(0.0)
 }
 
@@ -117,45 +121,48 @@ fn intervals(
     Some(Figure::drawn(name, title, caption, dots(&chart)))
 }
 
+/// Ends of the contributors' money, in the order of the bars; they sum to one.
+const ENDS: [(&str, &str); 6] = [
+    ("recognised-share", "recognised: received by those who are owed it"),
+    ("misdirected-share", "received beyond what is owed"),
+    ("stranded-share", "stranded in unclaimed balances"),
+    ("claim-cost-share", "spent on claims"),
+    ("burn-share", "burnt"),
+    ("carry-share", "left over"),
+];
+/// Their colours: blue reaches its owner, the rest does not.
+const END_COLOURS: [usize; 6] = [0, 1, 4, 3, 6, 5];
+
 /// Where the contributors' money ends.
 fn waterfall(study: &Economics) -> Option<Figure> {
-    let parts = [
-        ("recognition-gap", "owed money that misses its owner"),
-        ("stranded-share", "stranded in unclaimed balances"),
-        ("burn-share", "burnt"),
-        ("claim-cost-share", "spent on claims"),
-        ("carry-share", "left over"),
-    ];
-    // A part that no case has would only hide the others.
+    // A part that no case has needs no key.
     let is_there = |metric: &str| cells(study, metric).any(|cell| cell.mean.abs() > 1e-6);
-    let shown: Vec<(usize, &(&str, &str))> =
-        parts.iter().enumerate().filter(|(_, (metric, _))| is_there(metric)).collect();
+    let ends = ENDS.into_iter().zip(END_COLOURS);
+    let shown: Vec<(&str, &str, Colour)> = ends
+        .filter(|((metric, _), _)| is_there(metric))
+        .map(|((metric, words), at)| (metric, words, COLOURS[at]))
+        .collect();
     if shown.is_empty() || is_sampled(study) {
         return None;
     }
-    let row = |case: usize| Line {
+    let row = |case: usize| Bar {
         label: label(study, case),
-        dots: shown
+        parts: shown
             .iter()
-            .filter_map(|(at, (metric, _))| {
-                let cell = study.cell(case, metric)?;
-                Some(Dot { value: cell.mean, ends: None, colour: colour(*at) })
-            })
+            .filter_map(|(metric, _, colour)| Some((study.cell(case, metric)?.mean, *colour)))
             .collect(),
     };
-    let title = "What keeps contributors' money from those who are owed it";
-    let chart = Dots {
+    let title = "Where contributors' money ends";
+    let chart = Bars {
         title,
-        across: "share of money",
-        keys: shown.iter().map(|(at, (_, words))| (colour(*at), (*words).to_owned())).collect(),
+        across: "share of the money that was there for contributors",
+        keys: shown.iter().map(|(_, words, colour)| (*colour, (*words).to_owned())).collect(),
         rows: (0..study.cases.len()).map(row).collect(),
-        guide: None,
     };
-    let caption =
-        "Means over replicas. In every run recognised, mis-paid, burnt, carried, stranded \
-                   and spent money sum to what came in, to the base unit, or the run fails."
-            .to_owned();
-    Some(Figure::drawn("waterfall", title, caption, dots(&chart)))
+    let caption = "Means over replicas. In every run the parts sum to what came in, to the base \
+                   unit, or the run fails."
+        .to_owned();
+    Some(Figure::drawn("waterfall", title, caption, bars(&chart)))
 }
 
 fn front(study: &Economics) -> Option<Figure> {
@@ -214,6 +221,7 @@ fn lorenz(study: &Economics) -> Option<Figure> {
         across: "poorest share of people",
         up: "share of money",
         curves: shown.iter().enumerate().map(curve).collect(),
+        is_logarithmic: false,
         guide: Some(((0.0, 0.0), (1.0, 1.0), "equality")),
     };
     let caption = format!("Mean curve over replicas.{}", of_all(shown.len(), study.lorenz.len()));
@@ -221,7 +229,7 @@ fn lorenz(study: &Economics) -> Option<Figure> {
 }
 
 /// Words for a choice of curves.
-fn of_all(shown: usize, all: usize) -> String {
+pub(super) fn of_all(shown: usize, all: usize) -> String {
     match all > shown {
         true => format!(" {shown} of {all} cases, all different."),
         false => String::new(),
@@ -242,6 +250,7 @@ fn fan(study: &Economics, name: &str, title: &str, up: &str) -> Option<Figure> {
         return None;
     }
     let all = bands.len();
+    let steps = bands[0].percentiles[2].len() as f64;
     let bands = told_apart(bands, |band| &band.percentiles[2]);
     let curve = |(at, band): (usize, &&Band)| {
         let with = |percentile: usize| band.percentiles[percentile].clone();
@@ -261,7 +270,8 @@ fn fan(study: &Economics, name: &str, title: &str, up: &str) -> Option<Figure> {
         across: &study.step,
         up,
         curves: bands.iter().enumerate().map(curve).collect(),
-        guide: None,
+        is_logarithmic: false,
+        guide: (name == "paradox").then_some(((1.0, 1.0), (steps, 1.0), "as much as retrofitted")),
     };
     let shades = match bands.len() {
         1 => "Median over replicas, with the middle half and the middle nine tenths.",
@@ -272,7 +282,7 @@ fn fan(study: &Economics, name: &str, title: &str, up: &str) -> Option<Figure> {
 }
 
 /// Few enough curves to be told apart: of equal ones the first, and of many those evenly spaced.
-fn told_apart<T>(all: Vec<&T>, points: impl Fn(&T) -> &Vec<f64>) -> Vec<&T> {
+pub(super) fn told_apart<T, P: PartialEq>(all: Vec<&T>, points: impl Fn(&T) -> &P) -> Vec<&T> {
     let mut different: Vec<&T> = vec![];
     for curve in all {
         if !different.iter().any(|known| points(known) == points(curve)) {

@@ -13,6 +13,7 @@ mod logged;
 mod mispaid;
 mod palette;
 mod payouts;
+mod responses;
 mod retrofit_gap;
 mod rounds;
 mod sampling;
@@ -134,6 +135,8 @@ enum Key {
     Level(Option<AccessLevel>),
     /// A full line.
     Line(palette::Colour),
+    /// A filled block.
+    Block(palette::Colour),
     /// A dashed line.
     Dashes(palette::Colour),
     /// The tick that marks an exact amount.
@@ -162,6 +165,7 @@ fn draw_key(drawing: &mut Drawing, (x, y): Place, key: &Key) {
             drawing.marker(*access, (x + 14.0, y), 5.0, palette::colour(*access));
         }
         Key::Line(colour) => drawing.line((x, y), (x + 24.0, y), 2.0, *colour),
+        Key::Block(colour) => drawing.rectangle((x, y - 6.0), (x + 24.0, y + 6.0), *colour),
         Key::Dashes(colour) => drawing.dashes((x, y), (x + 24.0, y), 1.5, *colour),
         Key::Tick(colour) => drawing.line((x + 14.0, y - 7.0), (x + 14.0, y + 7.0), 2.0, *colour),
     }

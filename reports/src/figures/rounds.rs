@@ -37,6 +37,7 @@ pub(super) fn figure(record: &Record) -> Option<Figure> {
         across: "round in which a contributor came",
         up: "share of the pool",
         curves: curves.collect(),
+        is_logarithmic: false,
         guide: None,
     };
     let others = match left_out {

@@ -14,6 +14,7 @@ use crate::{Ending, treasury::LedgerTreasury};
 Examples:
   attribench list
   attribench list methods
+  attribench list scenario-rules
   attribench list data --json")]
 pub struct ListArguments {
     /// What to list; everything where absent.
@@ -32,13 +33,19 @@ enum Kind {
     Values,
     Metrics,
     Rules,
+    /// Everything that a scenario of `simulate` may pay by, with its best known attack.
+    ScenarioRules,
+    /// Who may act in a scenario, with the metric that tells its story.
+    Agents,
+    /// What is measured of a scenario, with its unit.
+    ScenarioMetrics,
 }
 
 /// One listed thing.
 struct Item {
     name: &'static str,
     note: String,
-    summary: &'static str,
+    summary: String,
 }
 
 const TRUTHS: [(&str, &str); 4] = [
@@ -55,23 +62,27 @@ fn items(kind: Kind) -> Vec<Item> {
             .map(|entry| Item {
                 name: entry.name,
                 note: entry.licence.to_string(),
-                summary: entry.summary,
+                summary: entry.summary.to_owned(),
             })
             .collect(),
         Kind::Models => attribench_models::REGISTRY
             .iter()
-            .map(|entry| Item { name: entry.name, note: String::new(), summary: entry.summary })
+            .map(|entry| Item {
+                name: entry.name,
+                note: String::new(),
+                summary: entry.summary.to_owned(),
+            })
             .collect(),
         Kind::Truths => TRUTHS
             .iter()
-            .map(|&(name, summary)| Item { name, note: String::new(), summary })
+            .map(|&(name, summary)| Item { name, note: String::new(), summary: summary.to_owned() })
             .collect(),
         Kind::Methods => attribench_methods::REGISTRY
             .iter()
             .map(|entry| Item {
                 name: entry.info.name,
                 note: entry.level.to_string(),
-                summary: entry.info.summary,
+                summary: entry.info.summary.to_owned(),
             })
             .collect(),
         Kind::Values => attribench_methods::games::REGISTRY
@@ -79,17 +90,45 @@ fn items(kind: Kind) -> Vec<Item> {
             .map(|entry| Item {
                 name: entry.info.name,
                 note: axioms(entry.info.axioms),
-                summary: entry.info.summary,
+                summary: entry.info.summary.to_owned(),
             })
             .collect(),
         Kind::Metrics => expectation::METRICS
             .iter()
-            .map(|&(name, summary)| Item { name, note: String::new(), summary })
+            .map(|&(name, summary)| Item { name, note: String::new(), summary: summary.to_owned() })
             .collect(),
         Kind::Rules => LedgerTreasury
             .rules()
             .iter()
-            .map(|rule| Item { name: rule.name, note: String::new(), summary: rule.summary })
+            .map(|rule| Item {
+                name: rule.name,
+                note: String::new(),
+                summary: rule.summary.to_owned(),
+            })
+            .collect(),
+        Kind::ScenarioRules => ledger_sim::rules::RULES
+            .iter()
+            .map(|rule| Item {
+                name: rule.name,
+                note: String::new(),
+                summary: format!("{}; attack: {}", rule.summary, rule.attack),
+            })
+            .collect(),
+        Kind::Agents => ledger_sim::agents::AGENTS
+            .iter()
+            .map(|agent| Item {
+                name: agent.name,
+                note: String::new(),
+                summary: format!("{}; see {}", agent.summary, agent.headline),
+            })
+            .collect(),
+        Kind::ScenarioMetrics => ledger_sim::simulation::METRICS
+            .iter()
+            .map(|metric| Item {
+                name: metric.name,
+                note: metric.unit.to_owned(),
+                summary: metric.summary.to_owned(),
+            })
             .collect(),
     }
 }

@@ -11,7 +11,7 @@ use attribench_engine::{
     progress::{Progress, Silent},
     store::Store,
 };
-use attribench_reports::economics::{Economics, write_economics};
+use attribench_reports::economics::{Economics, HEADLINES, write_economics};
 use clap::Args;
 
 use super::{count, print};
@@ -130,25 +130,12 @@ pub fn planned(document: &Document) -> Option<Plan> {
     Plan::of(&document.node).map_err(|faults| document.complain(&faults)).ok()
 }
 
-/// Metrics that tell a scenario's story, in the order of the table.
-const SHOWN: [&str; 10] = [
-    "mispaid-share",
-    "distance-from-worth",
-    "recognition-gap",
-    "false-positive-share",
-    "reach",
-    "burn-share",
-    "gini",
-    "attack-gain-relative",
-    "self-sustaining-first",
-    "runway-months",
-];
 /// Most cases in the table of the terminal.
 const MOST_CASES: usize = 24;
 
 /// The short answer for a terminal.
 pub fn table(study: &Economics) -> String {
-    let shown: Vec<&str> = SHOWN.into_iter().filter(|metric| study.has(metric)).collect();
+    let shown: Vec<&str> = HEADLINES.into_iter().filter(|metric| study.has(metric)).collect();
     let label = |case: usize| match study.cases[case].label.as_str() {
         "" => study.name.clone(),
         label => label.to_owned(),
@@ -171,6 +158,10 @@ pub fn table(study: &Economics) -> String {
     }
     if study.cases.len() > cases {
         text += &format!("and {} more cases\n", study.cases.len() - cases);
+    }
+    for verdict in &study.predicted {
+        let word = if verdict.held { "as predicted" } else { "NOT AS PREDICTED" };
+        text += &format!("{word}: {} ({})\n", verdict.condition, verdict.evidence);
     }
     for verdict in &study.held {
         let word = if verdict.held { "held  " } else { "FAILED" };

@@ -182,6 +182,7 @@ impl Search<'_> {
         let outcomes = study::run(&plan.cases, store, &Silent)?;
         let mut found = study::sum_up(self.document, &plan, &outcomes, start, "tune")?;
         found.sensitivities.clear();
+        found.predicted.clear();
         found.candidates = tried.iter().map(|trial| trial.candidate.clone()).collect();
         found.held = self.goals.iter().map(|goal| judged(goal, &outcomes[0])).collect();
         Ok(found)
@@ -216,12 +217,17 @@ fn missed_by(goal: &Condition, outcomes: &[Outcome]) -> f64 {
 }
 
 fn judged(goal: &Condition, outcomes: &[Outcome]) -> Held {
-    let value = mean(outcomes, &goal.metric);
+    let values: Vec<f64> =
+        outcomes.iter().filter_map(|outcome| outcome.metrics.get(&*goal.metric).copied()).collect();
+    let summary = designs::Summary::of(&values).ok();
     Held {
         condition: goal.text.clone(),
-        held: value.is_some_and(|value| goal.side.holds(value, goal.limit)),
-        evidence: match value {
-            Some(value) => format!("{value:.4} under fresh draws"),
+        held: summary.is_some_and(|summary| goal.side.holds(summary.mean, goal.limit)),
+        evidence: match summary {
+            Some(found) => {
+                let value = study::with_half_width(found.mean, found.standard_error);
+                format!("{value} under fresh draws")
+            }
             None => format!("{} is undefined", goal.metric),
         },
     }
