@@ -14,7 +14,7 @@ use crate::{label, pair, turn::Turn};
 pub(crate) const BLOCK_QUERIES: usize = 32;
 
 /// Numbers that the directions of a block of queries may hold.
-const DIRECTION_NUMBERS: usize = 1 << 23;
+const DIRECTION_NUMBERS: usize = 1 << 24;
 
 /// Queries in a block, for directions of `parameters` numbers.
 pub(crate) fn query_rows(parameters: usize) -> usize {

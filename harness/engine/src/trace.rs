@@ -2,7 +2,7 @@
 
 use attribench_core::{
     Captures, Checkpoint, Examples, Measured, Model, Observer, Queries, Real, Recipe, Run,
-    RunError, Step, Utility,
+    RunError, Step,
 };
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
@@ -167,21 +167,19 @@ fn choose_checkpoints<T: Real>(
     states: &[State<T>],
     checkpoints: usize,
 ) -> Vec<usize> {
+    let last = states.len() - 1;
+    let wanted = checkpoints.clamp(1, last);
+    if wanted == 1 {
+        return vec![last];
+    }
     let mut lowest = f64::INFINITY;
     let losses: Vec<f64> = states
         .iter()
         .map(|state| {
-            let utilities = trainer.model().utilities(
-                &state.parameters,
-                trainer.train(),
-                Utility::NegativeLoss,
-            );
-            lowest = lowest.min(-utilities.iter().sum::<f64>() / utilities.len() as f64);
+            lowest = lowest.min(trainer.model().mean_loss(&state.parameters, trainer.train()));
             lowest
         })
         .collect();
-    let last = states.len() - 1;
-    let wanted = checkpoints.clamp(1, last);
     let (top, bottom) = (losses[0], losses[last]);
     let mut chosen = Vec::with_capacity(wanted);
     for k in 1..wanted {
