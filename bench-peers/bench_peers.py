@@ -91,6 +91,12 @@ SOFTMAX_SCORES = [
 ]
 MLP_SCORES = [*scores_of_final_models("mlp"),
               *scored("mlp", "trac-in-cp", captum="captum-trac-in-cp")]
+TEXT_SCORES = [
+    Job("scores-gpt", "train alone", "PyTorch", (PEER_SCORES, "gpt", "train-alone")),
+    *scored("gpt", "grad-dot", kronfluence="kronfluence-identity"),
+    *scored("gpt", "k-fac", kronfluence="kronfluence-kfac"),
+    *scored("gpt", "ek-fac", kronfluence="kronfluence-ekfac"),
+]
 
 
 def economies(count):
@@ -112,6 +118,7 @@ def economies(count):
 JOBS = [
     *SOFTMAX_SCORES,
     *MLP_SCORES,
+    *TEXT_SCORES,
     # Training. Ours prints several rows (stack widths, subsets), a peer one.
     Job("training", "mlp 784-128-64-10", "PyTorch", (PEER, "train-mlp-784")),
     Job("training", "mlp 784-128-64-10", "attribench", (*THROUGHPUT, "mlp 784")),
@@ -297,7 +304,8 @@ def economics_table(results):
 
 TABLES = {"training": training_table, "valuation": valuation_table, "nearest": process_table,
           "influence": process_table, "economics": economics_table,
-          "scores-softmax": process_table, "scores-mlp": process_table}
+          "scores-softmax": process_table, "scores-mlp": process_table,
+          "scores-gpt": process_table}
 
 
 def run(groups, repeats, environment):

@@ -1,18 +1,24 @@
-"""Scores of 500 queries by other people's libraries, a process each: `peer_scores.py SETTING JOB`.
+"""Scores of queries by other people's libraries, a process each: `peer_scores.py SETTING JOB`.
 
 `softmax`: regression 784 -> 10 on 1,000 examples, trained by 200 full-batch steps; `mlp`:
-784-128-64-10 on 5,000 examples, 400 steps of 50. Both as in our own program `score_process`, on
-numbers drawn instead of images. Settings are each library's own where ours do not ask otherwise.
+784-128-64-10 on 5,000 examples, 400 steps of 50; both for 500 queries, on numbers drawn instead of
+images. `gpt`: a transformer of 2 layers of 64 on 1,000 windows of 64 bytes of eight authors, 62
+steps of 16, for 100 queries. All as in our own program `score_process`. Settings are each library's
+own where ours do not ask otherwise.
 """
 
+import gzip
 import json
 import sys
 import tempfile
 import warnings
+from pathlib import Path
 
 import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
+
+from gpt_step import Gpt
 
 warnings.filterwarnings("ignore")
 
@@ -20,9 +26,12 @@ QUERIES = 500
 SETTINGS = {"softmax": ([784, 10], 1_000, 200, 1_000), "mlp": ([784, 128, 64, 10], 5_000, 400, 50)}
 """Widths, training rows, steps and batch."""
 
+TEXTS = Path(__file__).resolve().parent.parent / "datasets/data/eight_authors_x250.jsonl.gz"
+POSITIONS, VOCABULARY, TEXT_ROWS, TEXT_QUERIES, TEXT_BATCH = 64, 256, 1_000, 100, 16
+
 
 class Setting:
-    """A trained model, its data and five of its checkpoints."""
+    """A trained network of dense layers, its data and five of its checkpoints."""
 
     def __init__(self, name):
         widths, rows, steps, batch = SETTINGS[name]
@@ -47,6 +56,39 @@ class Setting:
 
     def loader(self, data, batch=500):
         return DataLoader(data, batch_size=batch)
+
+
+def windows(count):
+    """Whole windows of documents and the bytes that follow, shuffled; byte 0 stands before each."""
+    found = []
+    with gzip.open(TEXTS, "rt") as lines:
+        for line in lines:
+            tokens = [0, *json.loads(line)["text"].encode()]
+            starts = range(0, len(tokens) - POSITIONS, POSITIONS)
+            found += [tokens[start:start + POSITIONS + 1] for start in starts]
+    chosen = torch.tensor(found)[torch.randperm(len(found))[:count]]
+    return TensorDataset(chosen[:, :-1], chosen[:, 1:])
+
+
+class TextSetting:
+    """A trained transformer and its texts."""
+
+    def __init__(self, _name):
+        data = windows(TEXT_ROWS + TEXT_QUERIES)
+        part = lambda rows: TensorDataset(*data[rows])
+        self.train, self.queries = part(slice(TEXT_ROWS)), part(slice(TEXT_ROWS, None))
+        self.model = Gpt(2, 64, 4, VOCABULARY)
+        optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-3, weight_decay=0.01)
+        for batch in DataLoader(self.train, batch_size=TEXT_BATCH, shuffle=True):
+            optimizer.zero_grad()
+            text_losses(self.model(batch[0]), batch[1]).mean().backward()
+            optimizer.step()
+        self.model.eval()
+
+
+def text_losses(logits, targets):
+    """Mean loss of each window's tokens."""
+    return nn.functional.cross_entropy(logits.transpose(1, 2), targets, reduction="none").mean(1)
 
 
 def loss_of(model):
@@ -133,6 +175,13 @@ def pydvl(setting, name, **arguments):
     return influence.influences(*setting.queries.tensors, *setting.train.tensors)
 
 
+def summed_loss(logits, labels):
+    """Of classes, or of texts with a mean over each."""
+    if labels.dim() == 2:
+        return text_losses(logits, labels).sum()
+    return nn.functional.cross_entropy(logits, labels, reduction="sum")
+
+
 def kronfluence(setting, strategy):
     from kronfluence.analyzer import Analyzer, prepare_model
     from kronfluence.arguments import FactorArguments, ScoreArguments
@@ -143,11 +192,12 @@ def kronfluence(setting, strategy):
             logits = model(batch[0])
             labels = batch[1]
             if sample:
-                labels = torch.multinomial(logits.detach().softmax(-1), 1).flatten()
-            return nn.functional.cross_entropy(logits, labels, reduction="sum")
+                odds = logits.detach().flatten(0, -2).softmax(-1)
+                labels = torch.multinomial(odds, 1).reshape(labels.shape)
+            return summed_loss(logits, labels)
 
         def compute_measurement(self, batch, model):
-            return nn.functional.cross_entropy(model(batch[0]), batch[1], reduction="sum")
+            return summed_loss(model(batch[0]), batch[1])
 
     task = Classification()
     with tempfile.TemporaryDirectory() as folder:
@@ -201,7 +251,7 @@ def traker(setting):
 
 
 JOBS = {
-    "train-alone": lambda setting: torch.zeros(len(setting.train), QUERIES),
+    "train-alone": lambda s: torch.zeros(len(s.train), len(s.queries)),
     "dattri-grad-dot": dattri_grad_dot,
     "dattri-trak": dattri_trak,
     "dattri-cg": dattri_cg,
@@ -224,11 +274,12 @@ JOBS = {
 
 
 def main():
-    if len(sys.argv) != 3 or sys.argv[1] not in SETTINGS or sys.argv[2] not in JOBS:
-        sys.exit(f"usage: peer_scores.py SETTING JOB (known: {', '.join([*SETTINGS, *JOBS])})")
+    settings = {**dict.fromkeys(SETTINGS, Setting), "gpt": TextSetting}
+    if len(sys.argv) != 3 or sys.argv[1] not in settings or sys.argv[2] not in JOBS:
+        sys.exit(f"usage: peer_scores.py SETTING JOB (known: {', '.join([*settings, *JOBS])})")
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    scores = JOBS[sys.argv[2]](Setting(sys.argv[1]))
+    scores = JOBS[sys.argv[2]](settings[sys.argv[1]](sys.argv[1]))
     print(json.dumps({"shape": list(scores.shape), "finite": bool(torch.isfinite(scores).all())}))
 
 

@@ -25,6 +25,9 @@ pub(crate) const SMALLEST: usize = 257;
 pub(crate) struct BytePairs {
     json: String,
     built: Box<Tokenizer>,
+    /// Bytes without a token. A vocabulary that was learnt elsewhere may have some: control
+    /// characters, and what begins signs of scripts that nobody writes.
+    unknown: BTreeSet<u8>,
 }
 
 impl PartialEq for BytePairs {
@@ -39,12 +42,15 @@ impl BytePairs {
     /// From the content of the file; the reason where it cannot be used.
     pub(crate) fn of_json(json: String) -> Result<Self, String> {
         let built = Tokenizer::from_bytes(&json).map_err(|error| error.to_string())?;
-        let pairs = Self { json, built: Box::new(built) };
-        let is_known = |sign: &char| pairs.token(&sign.to_string()).is_some();
-        match signs().values().find(|sign| !is_known(sign)) {
-            None => Ok(pairs),
-            Some(sign) => Err(format!("it is not on bytes: there is no token `{sign}`")),
+        let is_unknown = |(_, sign): &(u8, char)| built.token_to_id(&sign.to_string()).is_none();
+        let unknown = signs().into_iter().filter(is_unknown);
+        let unknown: BTreeMap<u8, char> = unknown.collect();
+        let is_needed = |byte: u8| byte == b'\n' || matches!(byte, b' '..=b'~' | 0x80..=0xBF);
+        if let Some((_, sign)) = unknown.iter().find(|(byte, _)| is_needed(**byte)) {
+            return Err(format!("it is not on bytes: there is no token `{sign}`"));
         }
+        let unknown = unknown.into_keys().collect();
+        Ok(Self { json, built: Box::new(built), unknown })
     }
 
     /// The content of the file.
@@ -77,10 +83,18 @@ impl BytePairs {
         (0..self.built.get_vocab_size(true) as u32).map(spell).collect()
     }
 
-    /// The tokens of a text.
-    pub(crate) fn encode(&self, text: &str) -> Vec<u32> {
-        let encoded = self.built.encode_fast(text, false);
-        encoded.expect("every byte is a token").get_ids().to_vec()
+    /// The tokens of a text; `padding` in place of characters that have none.
+    pub(crate) fn encode(&self, text: &str, padding: u32) -> Vec<u32> {
+        let is_unknown = |letter: char| {
+            letter.encode_utf8(&mut [0; 4]).bytes().any(|byte| self.unknown.contains(&byte))
+        };
+        let mut tokens = Vec::new();
+        for (part, known) in text.split(is_unknown).enumerate() {
+            tokens.extend((part > 0).then_some(padding));
+            let encoded = self.built.encode_fast(known, false);
+            tokens.extend(encoded.expect("every byte is a token").get_ids());
+        }
+        tokens
     }
 }
 

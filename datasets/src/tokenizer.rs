@@ -192,7 +192,7 @@ impl Tokenizer {
         }
     }
 
-    /// The tokens of a text.
+    /// The tokens of a text; padding in place of characters that the vocabulary does not have.
     pub fn encode(&self, text: &str) -> Vec<u32> {
         match &self.kind {
             Kind::Bytes => text.bytes().map(u32::from).collect(),
@@ -200,7 +200,7 @@ impl Tokenizer {
                 let token = |letter| tokens.get(&letter).copied().unwrap_or(self.padding);
                 text.chars().map(token).collect()
             }
-            Kind::BytePairs(pairs) => pairs.encode(text),
+            Kind::BytePairs(pairs) => pairs.encode(text, self.padding),
         }
     }
 

@@ -102,6 +102,20 @@ fn tokenizers_that_cannot_be_used_are_refused() {
     assert!(message.contains("hint: tokenizers are read"), "{message}");
 }
 
+#[test]
+fn a_vocabulary_learnt_elsewhere_may_lack_what_nobody_writes() {
+    // As that of SmolLM2, which has no token for byte 4.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tokenizer.json");
+    std::fs::write(&path, learnt(280).json().unwrap().replace("\"\u{104}\": ", "\"gone\": "))
+        .unwrap();
+    let tokens = Tokens::Tokenizer { path, edge: "<|edge|>".into() };
+    let tokenizer = tokenizer_of(folder.path(), &texts().learn, "held out", tokens);
+    let (known, padding) = (tokenizer.encode("the cat"), tokenizer.padding());
+    // It is read as padding, which nobody is asked for, and not dropped.
+    assert_eq!(tokenizer.encode("the cat\u{4}the cat"), [&known[..], &[padding], &known].concat());
+}
+
 proptest! {
     #[test]
     fn every_text_comes_back(text in "[^\\x00]{0,60}") {

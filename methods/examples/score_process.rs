@@ -1,29 +1,34 @@
-//! Scores of training examples for 500 queries by one method, as a process of its own, as JSON:
-//! `score_process SETTING METHOD [PARAMETERS]`, with parameters as JSON.
+//! Scores of training examples by one method, as a process of its own, as JSON: `score_process
+//! SETTING METHOD [PARAMETERS]`, with parameters as JSON.
 //!
-//! Settings are those of `bench-peers`, on Fashion-MNIST in single precision: `softmax`, regression
-//! 784 -> 10 on 1,000 examples, trained by 200 full-batch steps; `mlp`, 784-128-64-10 on 5,000
-//! examples, 400 steps of 50. Seconds are those of the parts; the whole process is timed from
-//! outside. Threads are the caller's choice: `RAYON_NUM_THREADS=1`.
+//! Settings are those of `bench-peers`, in single precision. On Fashion-MNIST, for 500 queries:
+//! `softmax`, regression 784 -> 10 on 1,000 examples, trained by 200 full-batch steps; `mlp`,
+//! 784-128-64-10 on 5,000 examples, 400 steps of 50. On windows of 64 bytes of eight authors, for
+//! 100 queries: `gpt`, a transformer of 2 layers of 64 on 1,000 windows, 62 steps of 16 and a short
+//! one. Seconds are those of the parts; the whole process is timed from outside. Threads are the
+//! caller's choice: `RAYON_NUM_THREADS=1`.
 
 use attribench_core::{
-    ErasedMethod, Examples, FitReal, Meter, Model, Optimiser, Queries, Run, Utility,
+    AdamW, ErasedMethod, Examples, FitReal, Meter, Model, Optimiser, Queries, Run, Utility,
+    WeightDecay,
 };
-use attribench_datasets::{Source, SplitOptions, Standardisation, Stratification, load, split};
+use attribench_datasets::{
+    Source, SplitOptions, Standardisation, Stratification, Targets, load, split,
+};
 use attribench_engine::{
     given::Given,
     trace::{TrainedRun, train_states},
     training::{Schedule, Trainer, Training},
 };
 use attribench_methods::REGISTRY;
-use attribench_models::{Activation, Network};
+use attribench_models::{Activation, Gpt, Head, ModelSpec, Network, PositionKind};
 use mimalloc::MiMalloc;
 use serde_json::json;
 
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
-const QUERIES: usize = 500;
+const POSITIONS: usize = 64;
 const SEED: u64 = 0;
 const PLAIN: Training = Training {
     epochs: 200,
@@ -36,23 +41,77 @@ const PLAIN: Training = Training {
     given: Given::NONE,
 };
 
+const ADAM: AdamW = AdamW {
+    beta1: 0.9,
+    beta2: 0.999,
+    eps: 1e-8,
+    eps_root: 0.0,
+    weight_decay: WeightDecay::Decoupled(0.01),
+};
+
 /// A model, its data and its training.
 struct Setting {
     name: &'static str,
     train_rows: usize,
-    widths: &'static [usize],
+    queries: usize,
+    data: fn() -> Source,
+    network: fn() -> Network,
     training: Training,
+    checkpoints: usize,
 }
 
-const SETTINGS: [Setting; 2] = [
-    Setting { name: "softmax", train_rows: 1_000, widths: &[784, 10], training: PLAIN },
+const SETTINGS: [Setting; 3] = [
+    Setting {
+        name: "softmax",
+        train_rows: 1_000,
+        queries: 500,
+        data: fashion,
+        network: || Network::dense(&[784, 10], Activation::Tanh),
+        training: PLAIN,
+        checkpoints: 5,
+    },
     Setting {
         name: "mlp",
         train_rows: 5_000,
-        widths: &[784, 128, 64, 10],
+        queries: 500,
+        data: fashion,
+        network: || Network::dense(&[784, 128, 64, 10], Activation::Tanh),
         training: Training { epochs: 4, batch_size: 50, ..PLAIN },
+        checkpoints: 5,
+    },
+    Setting {
+        name: "gpt",
+        train_rows: 1_000,
+        queries: 100,
+        data: windows,
+        network: gpt,
+        training: Training {
+            epochs: 1,
+            batch_size: 16,
+            learning_rate: 1e-3,
+            optimiser: Optimiser::AdamW(ADAM),
+            ..PLAIN
+        },
+        checkpoints: 1,
     },
 ];
+
+fn fashion() -> Source {
+    Source::Embedded("fashion-mnist".into())
+}
+
+/// Whole windows of documents.
+fn windows() -> Source {
+    let (embedded, window) = ("eight-authors", POSITIONS);
+    let texts = json!({ "embedded": embedded, "window": window, "shortest": window });
+    serde_json::from_value(json!({ "texts": texts })).expect("a source")
+}
+
+fn gpt() -> Network {
+    let (positions, head) = (PositionKind::Learned, Head::Tied);
+    let gpt = Gpt { layers: 2, width: 64, heads: 4, positions, head };
+    gpt.build(POSITIONS, 256).expect("a model in range")
+}
 
 /// The setting and the method that the arguments name.
 fn asked() -> Result<(&'static Setting, Box<dyn ErasedMethod>), String> {
@@ -61,7 +120,7 @@ fn asked() -> Result<(&'static Setting, Box<dyn ErasedMethod>), String> {
         return Err("usage: score_process SETTING METHOD [PARAMETERS]".to_owned());
     };
     let setting = SETTINGS.iter().find(|known| known.name == setting);
-    let setting = setting.ok_or("settings: softmax, mlp")?;
+    let setting = setting.ok_or("settings: softmax, mlp, gpt")?;
     let entry = REGISTRY.iter().find(|entry| entry.info.name == method);
     let entry = entry.ok_or_else(|| format!("unknown method `{method}`"))?;
     let parameters = parameters.first().map_or("{}", String::as_str);
@@ -85,17 +144,23 @@ fn peak_megabytes() -> Option<f64> {
     Some(line.trim().strip_suffix(" kB")?.parse::<f64>().ok()? / 1024.0)
 }
 
-/// Training examples and queries, with pixels standardised.
-fn fashion(train_rows: usize) -> (Examples<f32>, Queries<f32>) {
-    let options = SplitOptions {
-        train_size: Some(train_rows),
-        query_size: QUERIES,
-        tuning_query_size: 0,
-        stratification: Stratification::ByClass,
+/// Training examples and queries; numbers are standardised.
+fn examples(setting: &Setting) -> (Examples<f32>, Queries<f32>) {
+    let loaded = load(&(setting.data)()).expect("the set is embedded");
+    let is_text = matches!(loaded.train().targets(), Targets::Tokens { .. });
+    let (stratification, standardisation) = if is_text {
+        (Stratification::None, Standardisation::None)
+    } else {
+        (Stratification::ByClass, Standardisation::Global)
     };
-    let loaded = load(&Source::Embedded("fashion-mnist".into())).expect("the set is embedded");
+    let options = SplitOptions {
+        train_size: Some(setting.train_rows),
+        query_size: setting.queries,
+        tuning_query_size: 0,
+        stratification,
+    };
     let splits = split(loaded, &options, SEED).expect("the set is large enough");
-    let splits = splits.standardised(Standardisation::Global).expect("pixels are finite");
+    let splits = splits.standardised(standardisation).expect("numbers are finite");
     let (train, queries, _) = splits.into_parts();
     let examples = Examples::from_dataset(&queries);
     let queries = Queries { examples, utility: Utility::NegativeLoss };
@@ -104,12 +169,12 @@ fn fashion(train_rows: usize) -> (Examples<f32>, Queries<f32>) {
 
 fn main() -> Result<(), String> {
     let (setting, method) = asked()?;
-    let ((train, queries), load_seconds) = timed(|| fashion(setting.train_rows));
-    let network = Network::dense(setting.widths, Activation::Tanh);
+    let ((train, queries), load_seconds) = timed(|| examples(setting));
+    let network = (setting.network)();
     let (run, train_seconds) = timed(|| {
         let trainer = Trainer::new(&network, &train, &setting.training, SEED);
         let states = train_states(&trainer);
-        TrainedRun::new(trainer, states, 5)
+        TrainedRun::new(trainer, states, setting.checkpoints)
     });
     let utilities = network.utilities(run.final_parameters(), &queries.examples, queries.utility);
     let query_loss = -utilities.iter().sum::<f64>() / utilities.len() as f64;

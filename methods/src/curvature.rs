@@ -171,40 +171,45 @@ pub(crate) fn for_each_pseudo_gradient<T: Real>(
             visit(&[model.captures(&block, Quantity::Loss)]);
             continue;
         }
-        let outputs = model.outputs(&block);
-        let draws: Vec<(Labels<T>, Option<Vec<f64>>)> = match block.labels() {
-            Labels::Values(_) => {
-                let one_away = outputs.column(0).mapv(|output| output + T::one()).to_vec();
-                vec![(Labels::Values(one_away), None)]
-            }
-            Labels::Tokens(tokens) => {
-                let drawn = drawn_tokens(tokens, outputs.view(), numbers);
-                vec![(Labels::Tokens(drawn), None)]
-            }
-            Labels::Classes(_) if fisher == Fisher::Sampled => {
-                let draw = |logits| drawn(&probabilities(logits), numbers.random());
-                let labels = outputs.outer_iter().map(draw).collect();
-                vec![(Labels::Classes(labels), None)]
-            }
-            Labels::Classes(_) => {
-                let all: Vec<Vec<f64>> = outputs.outer_iter().map(probabilities).collect();
-                let of_class = |class: usize| {
-                    let labels = Labels::Classes(vec![class as u32; block.len()]);
-                    (labels, Some(all.iter().map(|row| row[class].sqrt()).collect()))
-                };
-                (0..outputs.ncols()).map(of_class).collect()
-            }
-        };
-        let captured: Vec<Captures<T>> = draws
-            .into_iter()
-            .map(|(labels, scales)| {
-                let drawn = Examples::new(block.features().to_owned(), labels);
-                let g = model.captures(&drawn, Quantity::Loss);
-                scales.map_or_else(|| g.clone(), |scales| pair::scaled(&g, &scales))
-            })
-            .collect();
+        let mut scales = Vec::new();
+        let mut captured = model.captures_of_chosen(&block, &mut |outputs| {
+            let (labels, scales_of_labels) =
+                pseudo_labels(block.labels(), outputs, fisher, numbers);
+            scales = scales_of_labels;
+            labels
+        });
+        captured.iter_mut().zip(&scales).for_each(|(g, scales)| pair::scale(g, scales));
         visit(&captured);
     }
+}
+
+/// Lists of labels for some examples, and the scales of their gradients; without scales where these
+/// are 1.
+fn pseudo_labels<T: Real>(
+    labels: &Labels<T>,
+    outputs: ArrayView2<'_, T>,
+    fisher: Fisher,
+    numbers: &mut ChaCha8Rng,
+) -> (Vec<Labels<T>>, Vec<Vec<f64>>) {
+    let drawn = match labels {
+        Labels::Values(_) => {
+            Labels::Values(outputs.column(0).mapv(|output| output + T::one()).to_vec())
+        }
+        Labels::Tokens(tokens) => Labels::Tokens(drawn_tokens(tokens, outputs, numbers)),
+        Labels::Classes(_) if fisher == Fisher::Sampled => {
+            let draw = |logits| drawn(&probabilities(logits), numbers.random());
+            Labels::Classes(outputs.outer_iter().map(draw).collect())
+        }
+        Labels::Classes(_) => {
+            let all: Vec<Vec<f64>> = outputs.outer_iter().map(probabilities).collect();
+            let of_class = |class: usize| {
+                let labels = Labels::Classes(vec![class as u32; all.len()]);
+                (labels, all.iter().map(|row| row[class].sqrt()).collect())
+            };
+            return (0..outputs.ncols()).map(of_class).unzip();
+        }
+    };
+    (vec![drawn], Vec::new())
 }
 
 /// Targets drawn from the model's outputs, wherever something is asked.

@@ -15,7 +15,7 @@ use crate::{directions::Directions, label, pair, turn::Turn};
 pub(crate) const BLOCK_QUERIES: usize = 32;
 
 /// Numbers that the directions of a block of queries may hold.
-const DIRECTION_NUMBERS: usize = 1 << 23;
+const DIRECTION_NUMBERS: usize = 1 << 24;
 
 /// Numbers of the captures of all training examples that are kept for several blocks of queries.
 const KEPT_NUMBERS: usize = 1 << 23;

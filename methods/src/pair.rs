@@ -16,8 +16,8 @@ use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis, s};
 /// Training rows captured at a time: enough for fast products, few enough to stay in cache.
 pub(crate) const BLOCK_ROWS: usize = 256;
 
-/// Numbers that the captures of such rows may hold.
-const CAPTURED_NUMBERS: usize = 1 << 23;
+/// Numbers that the captures of such rows may hold: what a cache holds as well.
+const CAPTURED_NUMBERS: usize = 1 << 21;
 
 /// Numbers that ghost products or explicit gradients of some examples may hold.
 const SCRATCH_NUMBERS: usize = 1 << 22;
@@ -105,17 +105,15 @@ pub(crate) fn add_block_products<T: Real>(
     }
 }
 
-/// The captures of gradients times a number for each example.
-pub(crate) fn scaled<T: Real>(g: &Captures<T>, scales: &[f64]) -> Captures<T> {
-    let mut scaled = g.clone();
-    for layer in &mut scaled.layers {
+/// Multiplies every gradient by its number.
+pub(crate) fn scale<T: Real>(g: &mut Captures<T>, scales: &[f64]) {
+    for layer in &mut g.layers {
         let positions = layer.positions;
         for (row, mut delta) in layer.output_gradients.outer_iter_mut().enumerate() {
             let scale = T::from_f64(scales[row / positions]);
             delta.mapv_inplace(|value| value * scale);
         }
     }
-    scaled
 }
 
 /// Forms the gradients of one block for some examples at a time, `(m, p_l)`, and calls

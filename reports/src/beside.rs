@@ -74,21 +74,29 @@ fn differences(gaps: &[UtilityGap]) -> String {
     }
     let rows: String = gaps
         .iter()
-        .map(|UtilityGap { more, than, gap }| {
+        .map(|difference| {
+            let UtilityGap { more, than, gap, ahead } = difference;
+            let odds = difference.log_odds().as_ref().map_or("beyond any".to_owned(), estimate);
+            let numbers = [estimate(gap), estimate(ahead), odds];
+            let cells = numbers.map(|number| format!("<td class=\"number\">{number}</td>"));
             format!(
-                "<tr><td>{}</td><td>{}</td><td class=\"number\">{}</td></tr>\n",
+                "<tr><td>{}</td><td>{}</td>{}</tr>\n",
                 escape(more),
                 escape(than),
-                estimate(gap)
+                cells.concat()
             )
         })
         .collect();
     format!(
-        "<p>What one model gives the same queries more than another, mean over queries of the \
-         difference query by query, with its 95 % interval. The start of a run is the model that \
-         it began at. A performance gap of the ledger simulator's adoption model is such a \
-         difference.</p>\n<div class=\"wide\"><table>\n<thead><tr><th scope=\"col\">Model</th>\
-         <th scope=\"col\">Against</th><th scope=\"col\" class=\"number\">Nats</th></tr></thead>\n\
+        "<p>What one model gives the same queries more than another: mean over queries of the \
+         difference query by query, and the share of queries at which it gives more, half of the \
+         ties among them, with 95 % intervals. The start of a run is the model that it began at. \
+         The log odds of that share are a performance gap in the units of the ledger simulator's \
+         adoption model, in which a team that judges by one query chooses so.</p>\n\
+         <div class=\"wide\"><table>\n<thead><tr><th scope=\"col\">Model</th>\
+         <th scope=\"col\">Against</th><th scope=\"col\" class=\"number\">Nats</th>\
+         <th scope=\"col\" class=\"number\">Ahead</th>\
+         <th scope=\"col\" class=\"number\">Log odds</th></tr></thead>\n\
          <tbody>\n{rows}</tbody></table></div>\n"
     )
 }

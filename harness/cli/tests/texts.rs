@@ -150,13 +150,14 @@ fn a_run_begins_where_its_base_ended() {
     assert!(beside.stdout.contains("base at end against tuned at start"), "{}", beside.stdout);
     let told = call(folder.path(), ["beside", "base", "tuned", "--out", "both", "--json"]);
     let gaps: Value = serde_json::from_str(&told.stdout).expect("standard output is JSON");
-    let gaps: Vec<f64> = gaps
-        .as_array()
-        .expect("gaps")
-        .iter()
-        .map(|gap| gap["gap"]["point"].as_f64().expect("a number"))
-        .collect();
+    let of = |field: &str| -> Vec<f64> {
+        let gaps = gaps.as_array().expect("gaps").iter();
+        gaps.map(|gap| gap[field]["point"].as_f64().expect("a number")).collect()
+    };
+    let (gaps, ahead) = (of("gap"), of("ahead"));
     assert_eq!(gaps.len(), 3);
+    // Equal models halve every query; what one is ahead of the end, the other is too.
+    assert!(ahead[1] == 0.5 && (ahead[0] + ahead[2] - 1.0).abs() < 1e-12, "{ahead:?}");
     assert!(gaps[1].abs() < 1e-12 && (gaps[0] + gaps[2]).abs() < 1e-12, "{gaps:?}");
     let absent = call(folder.path(), ["check", "tiny.yaml", "--set", "base={ weights: gone.npz }"]);
     assert_eq!(absent.code, Some(2));

@@ -7,7 +7,8 @@ use ndarray::{Array2, ArrayView2, ArrayViewMut2};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Captures, Examples, Layout, ParameterError, Quantity, Real, StepSize, UpdateRule, Utility,
+    Captures, Examples, Labels, Layout, ParameterError, Quantity, Real, StepSize, UpdateRule,
+    Utility,
 };
 
 /// Second derivative of the mean objective.
@@ -37,6 +38,8 @@ impl Curvature {
 /// # Laws (tested for every registered model)
 /// - Results for an example do not depend on what else is in the call, up to rounding.
 /// - Where the layout says that features enter first, `captures` gives them as the first inputs.
+/// - `captures_of_chosen` gives what `captures` gives for the labels chosen.
+/// - `mean_loss` is the mean of negative utilities, up to rounding.
 /// - `gradient` is the weighted sum of the gradients that `captures` describes.
 /// - `tangents` is the derivative of the quantity along each direction.
 /// - `curvature_products` with [`Curvature::Hessian`] or [`Curvature::OfUtility`] is the derivative
@@ -58,8 +61,21 @@ pub trait Model<T: Real>: Send + Sync {
     /// Utility of each example in `f64`, `n`.
     fn utilities(&self, theta: &[T], examples: &Examples<T>, utility: Utility) -> Vec<f64>;
 
+    /// Mean loss of the examples, computed in the number type of the run: several times as fast as
+    /// utilities, and good enough to tell states of one run apart.
+    fn mean_loss(&self, theta: &[T], examples: &Examples<T>) -> f64;
+
     /// Layer inputs and output gradients of each example.
     fn captures(&self, theta: &[T], examples: &Examples<T>, quantity: Quantity) -> Captures<T>;
+
+    /// Layer inputs and output gradients of the loss for labels that depend on the outputs, `(n,
+    /// c)`: captures for each list of labels that `choose` returns, after one pass forward.
+    fn captures_of_chosen(
+        &self,
+        theta: &[T],
+        features: ArrayView2<'_, T>,
+        choose: &mut dyn FnMut(ArrayView2<'_, T>) -> Vec<Labels<T>>,
+    ) -> Vec<Captures<T>>;
 
     /// `sum_i weights[i] * grad quantity_i`, `p`.
     fn gradient(

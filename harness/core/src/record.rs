@@ -228,6 +228,21 @@ pub struct UtilityGap {
     pub than: String,
     /// Mean over queries of the difference of utilities, query by query.
     pub gap: Estimate,
+    /// Share of queries to which the one gives more; half of those to which both give the same.
+    pub ahead: Estimate,
+}
+
+impl UtilityGap {
+    /// `ln(p / (1 - p))` of the share `p` of queries at which the one is ahead: its advantage in
+    /// the units of utility in which logit choice (McFadden 1974) prefers it with probability `p`.
+    /// Nothing where an end of the interval is 0 or 1, as no advantage is large enough for that.
+    pub fn log_odds(&self) -> Option<Estimate> {
+        let [point, lower, upper] = [self.ahead.point(), self.ahead.lower(), self.ahead.upper()]
+            .map(|p| (p / (1.0 - p)).ln());
+        let is_known = lower.is_finite() && upper.is_finite();
+        let ahead = &self.ahead;
+        is_known.then(|| Estimate::new(point, lower, upper, ahead.level(), ahead.n(), 0))
+    }
 }
 
 /// Everything that an experiment reports.
@@ -267,4 +282,27 @@ pub struct Record {
     /// Utilities of the queries, one by one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub query_utilities: Vec<QueryUtility>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::UtilityGap;
+    use crate::Estimate;
+
+    #[test]
+    fn an_advantage_is_the_log_odds_of_being_ahead() {
+        let ahead = |upper: f64| UtilityGap {
+            more: "one".to_owned(),
+            than: "other".to_owned(),
+            gap: Estimate::new(0.1, 0.0, 0.2, 0.95, 40, 0),
+            ahead: Estimate::new(0.75, 0.5, upper, 0.95, 40, 0),
+        };
+        // Odds of 3 to 1, of 1 to 1 and of 9 to 1.
+        let odds = ahead(0.9).log_odds().unwrap();
+        for (found, expected) in [(odds.point(), 3.0f64), (odds.lower(), 1.0), (odds.upper(), 9.0)]
+        {
+            assert!((found - expected.ln()).abs() < 1e-12, "{found} is not ln {expected}");
+        }
+        assert_eq!(ahead(1.0).log_odds(), None);
+    }
 }

@@ -5,9 +5,9 @@ use std::marker::PhantomData;
 use ndarray::{Array2, ArrayView2, ArrayViewMut2};
 
 use crate::{
-    Access, Captures, Checkpoint, Curvature, Examples, Instrumentation, Layout, Meter, Model,
-    Observer, Quantity, ReadsCheckpoints, ReadsOptimizer, ReadsTrace, ReadsWeights, Real, Recipe,
-    Run, RunError, Utility,
+    Access, Captures, Checkpoint, Curvature, Examples, Instrumentation, Labels, Layout, Meter,
+    Model, Observer, Quantity, ReadsCheckpoints, ReadsOptimizer, ReadsTrace, ReadsWeights, Real,
+    Recipe, Run, RunError, Utility,
 };
 
 /// A run seen at access level `A`. It has no public constructor.
@@ -201,6 +201,17 @@ impl<'a, T: Real> ModelAt<'a, T> {
     pub fn captures(&self, examples: &Examples<T>, quantity: Quantity) -> Captures<T> {
         self.meter.gradients(examples.len());
         self.model.captures(self.theta, examples, quantity)
+    }
+
+    /// The same of the loss for each list of labels that is chosen by the outputs, `(n, c)`.
+    pub fn captures_of_chosen(
+        &self,
+        examples: &Examples<T>,
+        choose: &mut dyn FnMut(ArrayView2<'_, T>) -> Vec<Labels<T>>,
+    ) -> Vec<Captures<T>> {
+        let captures = self.model.captures_of_chosen(self.theta, examples.features(), choose);
+        self.meter.gradients(examples.len() * captures.len());
+        captures
     }
 
     /// `sum_i weights[i] grad quantity_i`, `p`.

@@ -2,7 +2,7 @@
 
 use attribench_core::{
     Captures, Checkpoint, Examples, Measured, Model, Observer, Queries, Real, Recipe, Run,
-    RunError, Step, Utility,
+    RunError, Step,
 };
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
@@ -23,10 +23,6 @@ pub struct TrainedRun<'a, T> {
     /// Who trains the recipe again, and the seed of this run.
     retrainer: Option<(&'a Retrainer<'a, T>, u64)>,
 }
-
-/// Examples, evenly spread, whose mean loss tells how far training has come, where checkpoints are
-/// chosen: of more, every state that was kept would cost a pass over all data.
-pub const MEASURED_EXAMPLES: usize = 1_000;
 
 /// Which states a run keeps; the fewer, the more steps are taken again while it is replayed
 /// backwards. What is replayed does not depend on it, to the bit.
@@ -97,8 +93,7 @@ pub fn train_states<T: Real>(trainer: &Trainer<'_, T>) -> Vec<State<T>> {
 }
 
 impl<'a, T: Real> TrainedRun<'a, T> {
-    /// A run from its kept states, with `checkpoints` of them chosen at equal decrease of the loss
-    /// on the training data, or on [`MEASURED_EXAMPLES`] of them.
+    /// A run from its kept states, with `checkpoints` of them chosen at equal decrease of the loss.
     ///
     /// # Panics
     /// When the states are not those of [`train_states`].
@@ -172,22 +167,19 @@ fn choose_checkpoints<T: Real>(
     states: &[State<T>],
     checkpoints: usize,
 ) -> Vec<usize> {
-    let train = trainer.train();
-    let every = train.len().div_ceil(MEASURED_EXAMPLES).max(1);
-    let measured: Vec<usize> = (0..train.len()).step_by(every).collect();
-    let measured = train.select(&measured);
+    let last = states.len() - 1;
+    let wanted = checkpoints.clamp(1, last);
+    if wanted == 1 {
+        return vec![last];
+    }
     let mut lowest = f64::INFINITY;
     let losses: Vec<f64> = states
         .iter()
         .map(|state| {
-            let utilities =
-                trainer.model().utilities(&state.parameters, &measured, Utility::NegativeLoss);
-            lowest = lowest.min(-utilities.iter().sum::<f64>() / utilities.len() as f64);
+            lowest = lowest.min(trainer.model().mean_loss(&state.parameters, trainer.train()));
             lowest
         })
         .collect();
-    let last = states.len() - 1;
-    let wanted = checkpoints.clamp(1, last);
     let (top, bottom) = (losses[0], losses[last]);
     let mut chosen = Vec::with_capacity(wanted);
     for k in 1..wanted {

@@ -14,8 +14,8 @@ use std::{
 };
 
 use attribench_core::{
-    Captures, Curvature, Examples, Inputs, Layer, LayerCapture, LayerKind, Layout, Model, Quantity,
-    Real, Stack, UpdateRule, Utility, stream,
+    Captures, Curvature, Examples, Inputs, Labels, Layer, LayerCapture, LayerKind, Layout, Model,
+    Quantity, Real, Stack, UpdateRule, Utility, stream,
 };
 use ndarray::{Array2, ArrayView2, ArrayViewMut2, s};
 use rand::RngExt;
@@ -473,6 +473,26 @@ impl Network {
         }
     }
 
+    /// Utility of each example, `n`; their labels stand from `first` on.
+    fn utilities_at<T: Real>(
+        &self,
+        theta: &[T],
+        features: ArrayView2<'_, T>,
+        (labels, first): (&Labels<T>, usize),
+        utility: Utility,
+    ) -> Vec<T> {
+        let classes = self.head().outputs;
+        let mut utilities = Vec::with_capacity(features.nrows());
+        self.forward_in_blocks(theta, features, |start, tape| {
+            let rows = tape.outputs().chunks_exact(tape.width(tape.len() - 1));
+            for (row, outputs) in rows.enumerate() {
+                let label = first + start + row;
+                utilities.push(loss::utility(outputs, classes, labels, label, utility));
+            }
+        });
+        utilities
+    }
+
     /// Forward, then the gradient of the quantity at the output, times the weights.
     fn output_gradients<T: Real>(
         &self,
@@ -624,17 +644,19 @@ impl<T: Real> Model<T> for Network {
         // In f64 whatever the run's precision: effects of one example drown in single precision.
         let theta: Vec<f64> = theta.iter().map(|value| value.to_f64()).collect();
         let labels = examples.labels().to_f64();
-        let classes = self.head().outputs;
-        let mut utilities = Vec::with_capacity(examples.len());
         // Widened block by block: all examples at once would be twice the size of the data.
+        let mut utilities = Vec::with_capacity(examples.len());
         for (start, block) in examples.blocks(self.block_rows()) {
-            let tape = self.forward(&theta, block.features().mapv(Real::to_f64).view());
-            let outputs = tape.outputs().chunks_exact(tape.width(tape.len() - 1));
-            utilities.extend(outputs.enumerate().map(|(row, outputs)| {
-                loss::utility(outputs, classes, &labels, start + row, utility)
-            }));
+            let features = block.features().mapv(Real::to_f64);
+            utilities.extend(self.utilities_at(&theta, features.view(), (&labels, start), utility));
         }
         utilities
+    }
+
+    fn mean_loss(&self, theta: &[T], examples: &Examples<T>) -> f64 {
+        let (features, labels) = (examples.features(), examples.labels());
+        let utilities = self.utilities_at(theta, features, (labels, 0), Utility::NegativeLoss);
+        -utilities.iter().map(|utility| utility.to_f64()).sum::<f64>() / examples.len() as f64
     }
 
     fn captures(&self, theta: &[T], examples: &Examples<T>, quantity: Quantity) -> Captures<T> {
@@ -642,6 +664,27 @@ impl<T: Real> Model<T> for Network {
         let mut tape = self.output_gradients(theta, examples, quantity, None);
         tape.backward(self, &mut Plain { parameters, gradient: None });
         captures_of(self, &tape)
+    }
+
+    fn captures_of_chosen(
+        &self,
+        theta: &[T],
+        features: ArrayView2<'_, T>,
+        choose: &mut dyn FnMut(ArrayView2<'_, T>) -> Vec<Labels<T>>,
+    ) -> Vec<Captures<T>> {
+        let (parameters, classes) = (self.parameters(theta), self.head().outputs);
+        let mut tape = self.forward(theta, features);
+        let outputs =
+            ArrayView2::from_shape((features.nrows(), tape.width(self.ops.len())), tape.outputs())
+                .expect("outputs are rows by width");
+        let chosen = choose(outputs);
+        let captured = |labels: &Labels<T>| {
+            let gradients = tape.output_gradient();
+            loss::output_gradients(gradients, classes, Quantity::Loss, labels, 1, |row| row);
+            tape.backward(self, &mut Plain { parameters, gradient: None });
+            captures_of(self, &tape)
+        };
+        chosen.iter().map(captured).collect()
     }
 
     fn gradient(

@@ -589,3 +589,17 @@ fn an_example_does_not_depend_on_what_else_is_in_the_call() {
         }
     }
 }
+
+#[test]
+fn a_mean_loss_is_the_mean_of_negative_utilities_in_either_precision() {
+    let case = text_case(small_gpt(PositionKind::Learned, Head::Tied), TokenLoss::Sum, 6, 3);
+    let losses = quantities(&case, &case.theta, Quantity::Loss);
+    let mean = losses.iter().sum::<f64>() / losses.len() as f64;
+    let found = case.network.mean_loss(&case.theta, &case.examples);
+    assert_close(&[found], &[mean], "double");
+    let theta: Vec<f32> = case.theta.iter().map(|&value| value as f32).collect();
+    let features = case.examples.features().mapv(|value| value as f32);
+    let Labels::Tokens(tokens) = case.examples.labels().clone() else { panic!("tokens") };
+    let single = case.network.mean_loss(&theta, &Examples::new(features, Labels::Tokens(tokens)));
+    assert!(single != mean && (single - mean).abs() < 1e-5 * mean, "{single} is not {mean}");
+}

@@ -1,6 +1,9 @@
 //! `attribench beside`.
 
-use std::path::{Path, PathBuf};
+use std::{
+    cmp::Ordering,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result, anyhow};
 use attribench_core::{QueryUtility, Record, Timing, UtilityGap};
@@ -17,8 +20,9 @@ Examples:
   attribench beside runs/retrofit-scenarios runs/retrofit-fine-tuning --out runs/states
 
 Runs that ask the same queries are compared query by query: what one model gives them more than
-another, with a 95 % interval over queries. So a specialised model, a general one (the start of a
-run with a `base`) and a general one that was fine-tuned stand side by side.")]
+another, and at what share of them it is ahead, with 95 % intervals over queries. So a specialised
+model, a general one (the start of a run with a `base`) and a general one that was fine-tuned stand
+side by side.")]
 pub struct BesideArguments {
     /// Folders of finished runs.
     #[arg(required = true, num_args = 2..)]
@@ -45,12 +49,15 @@ pub fn beside(arguments: &BesideArguments) -> Result<Ending> {
         eprintln!("page: {}", page.display());
         return Ok(Ending::Done);
     }
-    let words = gaps.iter().map(|gap| {
-        let UtilityGap { more, than, gap } = gap;
-        format!("{more} against {than}: {gap} nats\n")
-    });
-    print(&format!("{}{}\n", words.collect::<String>(), page.display()))?;
+    let words: String = gaps.iter().map(in_words).collect();
+    print(&format!("{words}{}\n", page.display()))?;
     Ok(Ending::Done)
+}
+
+fn in_words(difference: &UtilityGap) -> String {
+    let UtilityGap { more, than, gap, ahead } = difference;
+    let odds = difference.log_odds().map_or(String::new(), |odds| format!(" (log odds {odds})"));
+    format!("{more} against {than}: {gap} nats, ahead at {ahead} of queries{odds}\n")
 }
 
 /// A run that lies in a folder.
@@ -112,8 +119,19 @@ fn gaps(runs: &[Finished]) -> Result<Vec<UtilityGap>> {
                 utilities.iter().zip(others).map(|(more, than)| more - than).collect();
             // The same draws of queries for every pair.
             let gap = mean_over_queries(&differences, 0, DRAWS)?;
-            gaps.push(UtilityGap { more: name.clone(), than: other_name.clone(), gap });
+            let is_ahead: Vec<f64> = differences.iter().map(|gap| share_ahead(*gap)).collect();
+            let ahead = mean_over_queries(&is_ahead, 0, DRAWS)?;
+            gaps.push(UtilityGap { more: name.clone(), than: other_name.clone(), gap, ahead });
         }
     }
     Ok(gaps)
+}
+
+/// What a query adds to the share of those at which a model is ahead.
+fn share_ahead(difference: f64) -> f64 {
+    match difference.total_cmp(&0.0) {
+        Ordering::Greater => 1.0,
+        Ordering::Equal => 0.5,
+        Ordering::Less => 0.0,
+    }
 }
