@@ -1,8 +1,8 @@
 //! Contributor-updates a second of pro-rata accrual in base units: `accrual COUNT [history]`.
 //!
-//! With `history` the balances of every step are kept, as simulators of economies keep them; without,
-//! as everywhere in this crate, what a probe does not ask for is gone with its step. Prints one JSON
-//! object, beside which `bench-peers/economy_jobs.py` puts other simulators.
+//! With `history` the balances of every step are kept, as simulators of economies keep them;
+//! without, as everywhere in this crate, what a probe does not ask for is gone with its step.
+//! Prints one JSON object, beside which `bench-peers/economy_jobs.py` puts other simulators.
 
 #![allow(clippy::disallowed_types, reason = "the clock is what this program reports")]
 

@@ -313,7 +313,10 @@ pub fn sum_up(
     study.bands = bands(outcomes)?;
     study.lorenz = lorenz(outcomes);
     study.front = front(&plan.base, outcomes);
-    study.predicted = judged(&plan.base.predicts, plan, &study);
+    // What no case of a changed sweep speaks of was not tested.
+    let is_tested = |part: &&Condition| (0..study.cases.len()).any(|at| bears(part, at, &study));
+    let tested: Vec<Condition> = plan.base.predicts.iter().filter(is_tested).cloned().collect();
+    study.predicted = judged(&tested, plan, &study);
     study.held = judged(&plan.base.expect, plan, &study);
     study.axioms = axioms_kept(plan)?;
     if let Some(sweep) = sweep {
@@ -466,16 +469,20 @@ fn front(base: &Scenario, outcomes: &[Vec<Outcome>]) -> Vec<f64> {
 /// Cases that a verdict names.
 const MOST_SHOWN: usize = 3;
 
+/// Whether a case has the settings that a condition names.
+fn bears(condition: &Condition, case: usize, study: &Economics) -> bool {
+    condition.case.iter().all(|(name, value)| {
+        let at = study.parameters.iter().position(|parameter| parameter == name);
+        at.is_some_and(|at| study.cases[case].values[at] == *value)
+    })
+}
+
 /// Every condition against every case that it bears on.
 fn judged(conditions: &[Condition], plan: &Plan, study: &Economics) -> Vec<Held> {
     let judge = |condition: &Condition| {
         let (mut evidence, mut against, mut means) = (vec![], vec![], vec![]);
         for (case, described) in study.cases.iter().enumerate() {
-            let bears = condition.case.iter().all(|(name, value)| {
-                let at = study.parameters.iter().position(|parameter| parameter == name);
-                at.is_some_and(|at| described.values[at] == *value)
-            });
-            if !bears {
+            if !bears(condition, case, study) {
                 continue;
             }
             match study.cell(case, &condition.metric) {

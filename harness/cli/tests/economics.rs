@@ -85,7 +85,9 @@ fn a_prediction_that_did_not_hold_is_said_plainly_and_is_no_failure() {
     for part in ["At a glance", "What the rules keep", "false names", "figure-waterfall"] {
         assert!(page.contains(part), "{part}");
     }
-    let (folder, _) = simulated(&["--set", "predicts=[\"reach > 0\"]"]);
+    // A case that is not run tests no part.
+    let predicts = "predicts=[\"reach > 0\", \"reach(rule=equal) > 2\"]";
+    let (folder, _) = simulated(&["--set", predicts]);
     assert!(read(folder.path(), "report.html").contains("1 of 1 parts of the prediction held"));
 }
 

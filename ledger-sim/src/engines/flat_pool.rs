@@ -203,7 +203,9 @@ mod tests {
         /// Many accounts and pots of every size, against exact division: more than a block of them.
         #[test]
         fn blocks_are_exact(
-            seed in 1u64..1_000_000, bits in 1u32..52, pots in prop::collection::vec((any::<u64>(), 4u32..64), 1..6)
+            seed in 1u64..1_000_000,
+            bits in 1u32..52,
+            pots in prop::collection::vec((any::<u64>(), 4u32..64), 1..6),
         ) {
             let mut state = seed;
             let weights: Vec<u64> = (0..2 * BLOCK + 77).map(|_| {

@@ -193,7 +193,7 @@ pub struct Scenario {
     pub question: String,
     /// What was expected before anything ran.
     pub prediction: String,
-    /// The prediction's parts as conditions. One that fails is a finding, and no failure of the run.
+    /// Parts of the prediction as conditions. One that fails is a finding, no failure of the run.
     pub predicts: Vec<Condition>,
     /// Conditions checked after the run.
     pub expect: Vec<Condition>,
