@@ -63,6 +63,17 @@ fn a_recorded_run_is_verified_audited_and_paid_by_receipt() {
     assert!(said.contains("60 examples of 4 contributors, 40 of 40 steps"), "{said}");
     let said = run("log audit logged --trust keys/lab.pub --steps 40", 0);
     assert!(said.contains("40 of 40 steps were drawn, 40 taken again"), "{said}");
+    assert!(said.contains("3 settlements were made again by their rule, 0 stand"), "{said}");
+    // The model that is handed out is the one that the log ends with.
+    let weights = place.path().join("logged/model.safetensors");
+    let model = fs::read(&weights).unwrap();
+    let mut other = model.clone();
+    // The top of the last number: 64 bits in the file, rounded to 32 where the run computes so.
+    *other.last_mut().unwrap() ^= 0x80;
+    fs::write(&weights, other).unwrap();
+    let said = run("log audit logged --trust keys/lab.pub --steps 1", 1);
+    assert!(said.contains("is not the model that the training ended with"), "{said}");
+    fs::write(&weights, model).unwrap();
     let who = "--contributor contributor-1 --method in-run-shapley";
     run(&format!("log receipt --run logged {who} --out one.receipt"), 0);
     let said = run("log verify one.receipt --trust keys/lab.pub", 0);
@@ -111,7 +122,8 @@ fn logs_are_compared_amended_and_handed_to_other_tools() {
 #[test]
 fn forgeries_are_tried_and_told_on_the_page() {
     let forgeries = "forgeries: [forged-credits, dropped-example, reordered-batch, \
-                     back-dated-contribution, swapped-checkpoint, truncated-log, forked-log]\n";
+                     back-dated-contribution, swapped-checkpoint, forged-scores, truncated-log, \
+                     forked-log]\n";
     let expected = "  - found-by-verify(back-dated-contribution) >= 1\n  \
                     - found-by-audit(dropped-example) >= 1\n  \
                     - found-by-diff(truncated-log) >= 1\n";
@@ -122,7 +134,7 @@ fn forgeries_are_tried_and_told_on_the_page() {
     let text = fs::read(place.path().join("out/record.json")).unwrap();
     let record: Value = serde_json::from_slice(&text).unwrap();
     let found = record["forgeries"].as_array().unwrap();
-    assert_eq!(found.len(), 7);
+    assert_eq!(found.len(), 8);
     let escaped =
         |found: &&Value| ["verify", "audit", "diff"].iter().all(|check| found[check].is_null());
     assert_eq!(found.iter().filter(escaped).count(), 0, "{found:#?}");

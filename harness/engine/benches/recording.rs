@@ -1,10 +1,11 @@
 //! What a record of a run costs beside the run: `instrumented` draws the credits of every step and
 //! writes nothing down, `recorded` writes them, with the digest of every state, into a log.
 //!
-//! The ratio of the two is the price of the record. The first head and the last are signed and
-//! brought to the disk in both cases of `recorded`; that is a constant of some files.
+//! The difference of the two, over the first, is the price of the record. Both are run in turns,
+//! because a machine is never twice the same, and told in elapsed time and in time of processors:
+//! what a second thread does is hidden from the one and not from the other.
 
-use std::{collections::BTreeMap, hint::black_box, path::Path, time::Duration};
+use std::{collections::BTreeMap, fs, hint::black_box, path::Path, time::Instant};
 
 use attribench_core::{
     AdamW, Examples, Labels, Optimiser, Queries, TokenLoss, TokenTargets, Utility, stream,
@@ -20,7 +21,6 @@ use attribench_provenance::{
     recorder::{ItemFacts, Recorder as LogRecorder, RunFacts, StepFacts},
     state::StateBytes,
 };
-use criterion::{BatchSize, Criterion, SamplingMode, criterion_group, criterion_main};
 use mimalloc::MiMalloc;
 use ndarray::Array2;
 use rand::RngExt;
@@ -139,7 +139,7 @@ impl Recorder for Writing<'_> {
     }
 }
 
-fn mlp(criterion: &mut Criterion) {
+fn mlp() {
     let (train, queries) = (random_examples(ROWS, "train"), random_examples(64, "queries"));
     let network = Network::dense(&WIDTHS, Activation::Tanh);
     let training = Training {
@@ -152,7 +152,7 @@ fn mlp(criterion: &mut Criterion) {
         rounds: None,
         given: Given::NONE,
     };
-    measure(criterion, "400 steps of an MLP", &network, (&train, queries), &training);
+    measure("400 steps of an MLP", &network, (&train, queries), &training);
 }
 
 fn random_texts(rows: usize, name: &str) -> Examples<f32> {
@@ -163,7 +163,7 @@ fn random_texts(rows: usize, name: &str) -> Examples<f32> {
     Examples::new(features, Labels::Tokens(TokenTargets::new(targets, TokenLoss::Mean)))
 }
 
-fn gpt(criterion: &mut Criterion) {
+fn gpt() {
     let (train, queries) = (random_texts(ROWS, "train"), random_texts(16, "queries"));
     let (positions, head) = (PositionKind::Learned, Head::Untied);
     let gpt = Gpt { layers: 2, width: 128, heads: 4, positions, head };
@@ -178,11 +178,26 @@ fn gpt(criterion: &mut Criterion) {
         rounds: None,
         given: Given::NONE,
     };
-    measure(criterion, "63 steps of a GPT", &network, (&train, queries), &training);
+    measure("63 steps of a GPT", &network, (&train, queries), &training);
+}
+
+/// Pairs of runs, one of each kind.
+const PAIRS: usize = 20;
+/// Ticks a second in which the kernel tells the time of processors.
+const TICKS_A_SECOND: f64 = 100.0;
+
+/// Seconds that processors spent on this process, threads that ended among them.
+fn processor_seconds() -> f64 {
+    let stat = fs::read_to_string("/proc/self/stat").expect("Linux says what a process took");
+    // Behind the name, which may hold spaces: user and system time are the 12th and 13th.
+    let (_, fields) = stat.rsplit_once(')').expect("the name stands in parentheses");
+    let ticks = |place: usize| -> f64 {
+        fields.split_whitespace().nth(place).and_then(|field| field.parse().ok()).expect("ticks")
+    };
+    (ticks(11) + ticks(12)) / TICKS_A_SECOND
 }
 
 fn measure(
-    criterion: &mut Criterion,
     name: &str,
     network: &Network,
     (train, examples): (&Examples<f32>, Examples<f32>),
@@ -190,30 +205,50 @@ fn measure(
 ) {
     let queries = Queries { examples, utility: Utility::NegativeLoss };
     let trainer = Trainer::new(network, train, training, SEED);
-    let mut group = criterion.benchmark_group(name);
-    group.sample_size(20).sampling_mode(SamplingMode::Flat);
-    group.warm_up_time(Duration::from_millis(200)).measurement_time(Duration::from_secs(1));
-    let start = trainer.start();
-    let steps = trainer.order().batches().len();
-    group.bench_function("plain", |bencher| {
-        bencher.iter(|| black_box(trainer.advance(&start, steps)));
-    });
-    group.bench_function("instrumented", |bencher| {
-        bencher.iter(|| black_box(record_states(&trainer, &queries, &mut Silent).unwrap()));
-    });
-    group.bench_function("recorded", |bencher| {
-        bencher.iter_batched(
-            || tempfile::tempdir().unwrap(),
-            |folder| {
-                let mut writing = Writing { folder: &folder.path().join("log"), log: None };
-                black_box(record_states(&trainer, &queries, &mut writing).unwrap());
-                folder
-            },
-            BatchSize::PerIteration,
-        );
-    });
-    group.finish();
+    let instrumented = || {
+        black_box(record_states(&trainer, &queries, &mut Silent).unwrap());
+    };
+    let recorded = || {
+        let folder = tempfile::tempdir().unwrap();
+        let mut writing = Writing { folder: &folder.path().join("log"), log: None };
+        black_box(record_states(&trainer, &queries, &mut writing).unwrap());
+    };
+    instrumented();
+    recorded();
+    let (mut elapsed, mut processors) = (Vec::new(), [0.0; 2]);
+    for pair in 0..PAIRS {
+        let mut seconds = [0.0; 2];
+        // Whoever comes first changes places: a clock that drifts favours nobody.
+        for kind in [pair % 2, 1 - pair % 2] {
+            let (before, start) = (processor_seconds(), Instant::now());
+            if kind == 0 {
+                instrumented()
+            } else {
+                recorded()
+            }
+            seconds[kind] = start.elapsed().as_secs_f64();
+            processors[kind] += processor_seconds() - before;
+        }
+        elapsed.push(seconds);
+    }
+    let mut shares: Vec<f64> = elapsed.iter().map(|[plain, with]| with / plain - 1.0).collect();
+    shares.sort_by(f64::total_cmp);
+    // Order statistics around the median: of 20 pairs the 6th and the 15th, with 96 %.
+    let percent = |place: usize| 100.0 * shares[place];
+    let mean = elapsed.iter().map(|[plain, _]| plain).sum::<f64>() / PAIRS as f64;
+    println!(
+        "{name}: instrumented {mean:.4} s; recorded {:+.1} % elapsed (median of {PAIRS} pairs, \
+         {:+.1} to {:+.1}), {:+.1} % of processors' time ({:.3} s against {:.3} s a run)",
+        0.5 * (percent(9) + percent(10)),
+        percent(5),
+        percent(14),
+        100.0 * (processors[1] / processors[0] - 1.0),
+        processors[1] / PAIRS as f64,
+        processors[0] / PAIRS as f64,
+    );
 }
 
-criterion_group!(benches, mlp, gpt);
-criterion_main!(benches);
+fn main() {
+    mlp();
+    gpt();
+}

@@ -290,6 +290,8 @@ pub enum Forgery {
     BackDatedContribution,
     /// A kept state is replaced by another.
     SwappedCheckpoint,
+    /// One contributor's scores are raised, and the money is split again by them.
+    ForgedScores,
     /// The settlements are cut off.
     TruncatedLog,
     /// A second history is signed, in which the operator keeps the money of the last settlement.
@@ -305,6 +307,7 @@ impl Forgery {
             Self::ReorderedBatch => "reordered-batch",
             Self::BackDatedContribution => "back-dated-contribution",
             Self::SwappedCheckpoint => "swapped-checkpoint",
+            Self::ForgedScores => "forged-scores",
             Self::TruncatedLog => "truncated-log",
             Self::ForkedLog => "forked-log",
         }
@@ -318,6 +321,7 @@ impl Forgery {
             Self::ReorderedBatch => "two examples of one batch changed places",
             Self::BackDatedContribution => "something was added under a date before the run",
             Self::SwappedCheckpoint => "a kept state was replaced, with the digests that name it",
+            Self::ForgedScores => "one contributor's scores were raised, and all paid by them",
             Self::TruncatedLog => "the settlements were cut off",
             Self::ForkedLog => "a second history was signed, in which the operator keeps the money",
         }

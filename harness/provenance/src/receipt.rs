@@ -21,7 +21,7 @@ use crate::{
     log::LogReader,
     note::{Note, VerifyingKey},
     proof::verify_inclusion,
-    recorder::{attribution_folder, settlement_folder},
+    recorder::{attribution_folder, origin_of, seed_commitment, settlement_folder},
     records::{
         Attribution, Commitment, Contributor, Credit, End, Item, Leaf, Measured, Payout, Record,
         Settlement, Total, from_bytes, to_bytes,
@@ -192,6 +192,12 @@ impl Receipt {
         self.in_log(&self.commitment)?;
         self.in_log(&self.end)?;
         must(self.commitment.index == 0, "the commitment is not the first entry of the log")?;
+        let is_of_run = self.checkpoint.origin() == origin_of(&begun.run);
+        must(is_of_run, "the head is that of another log")?;
+        let end = &self.end.record;
+        let opened = seed_commitment(end.seed.0, &end.nonce);
+        let is_its_end = opened == begun.seed_commitment && end.steps == begun.steps;
+        must(is_its_end, "the training that ended is not the one that began")?;
         in_tree(&self.contributor, (begun.contributors_size.0, &begun.contributors_root))?;
         let is_owned = self.items.iter().all(|item| item.contributor == owner.contributor);
         must(is_owned, "an example belongs to somebody else")?;
@@ -214,6 +220,8 @@ impl Receipt {
         let (attribution, settlement) = (&paid.attribution.record, &paid.settlement.record);
         must(settlement.attribution.0 == paid.attribution.index, "it pays by another attribution")?;
         must(settlement.label == attribution.label, "it pays by another method")?;
+        let places = [self.end.index, paid.attribution.index, paid.settlement.index];
+        must(places.is_sorted(), "it pays before it was known what for")?;
         in_tree(&paid.total, (size, &attribution.totals_root))?;
         in_tree(&paid.payout, (size, &settlement.payouts_root))?;
         let (total, payout) = (&paid.total.record, &paid.payout.record);
@@ -249,7 +257,8 @@ impl Receipt {
             short(credit.credit.0),
         );
         match &self.paid {
-            None => words += "Nothing was settled.\n",
+            // Whoever holds a receipt can cut a payment out of it: words may not deny one.
+            None => words += "No payment is shown here, and none is ruled out.\n",
             Some(paid) => words += &paid.words(),
         }
         words += "This proves what was recorded, in which order, and who signed it. It does not \

@@ -15,7 +15,7 @@ use crate::{
         Payout, QueryScores, Record, Settlement, Step, Total, to_bytes,
     },
     state::{self, StateBytes},
-    tree::{TreeHead, write_tree},
+    tree::{self, TreeHead, write_tree},
     verify,
 };
 
@@ -88,8 +88,6 @@ pub struct AttributionFacts {
     pub queries: Vec<u32>,
     /// Scores, one list of all examples a query.
     pub scores: Vec<Vec<f64>>,
-    /// Scores of each contributor, one list of all queries a contributor, as they are paid by.
-    pub totals: Vec<Vec<f64>>,
 }
 
 /// Money split by one attribution.
@@ -112,12 +110,16 @@ pub struct Recorder {
     contributors: Vec<String>,
     /// Index of the contributor of each example.
     owners: BTreeMap<u32, u32>,
+    /// The same in training order.
+    owners_in_order: Vec<u32>,
     /// Sum of credits and number of occurrences of each contributor.
     credits: Vec<(f64, u64)>,
     parent: u64,
     steps: u64,
     last_state: Digest,
     unsigned: u64,
+    /// States that are written, and perhaps not on the disk yet.
+    unsynced: Vec<PathBuf>,
     attributions: Vec<(String, u64)>,
     settlements: u64,
 }
@@ -138,7 +140,7 @@ impl Recorder {
         contributors: &[String],
         batches: impl Iterator<Item = Vec<u32>>,
     ) -> Result<Self, LogError> {
-        let origin = format!("attribench/{}", facts.run);
+        let origin = origin_of(&facts.run);
         let nonce = match &key {
             Some(key) => key.derive(&format!("nonce of {}", facts.run)),
             None => Digest::of(b"this run is unsigned and hides nothing"),
@@ -178,11 +180,13 @@ impl Recorder {
             nonce,
             contributors: contributors.to_vec(),
             owners: items.iter().map(|item| (item.example, item.owner)).collect(),
+            owners_in_order: items.iter().map(|item| item.owner).collect(),
             credits: vec![(0.0, 0); contributors.len()],
             parent: 0,
             steps: 0,
             last_state: Digest::default(),
             unsigned: 0,
+            unsynced: Vec::new(),
             attributions: Vec::new(),
             settlements: 0,
         })
@@ -219,7 +223,7 @@ impl Recorder {
     /// # Errors
     /// When the disk refuses.
     pub fn keep(&mut self, step: u64, bytes: &StateBytes) -> Result<(), LogError> {
-        state::write(&self.folder, step, bytes)?;
+        self.unsynced.push(state::write(&self.folder, step, bytes)?);
         let (state, optimizer) = bytes.digests();
         let parent = Count(self.parent);
         self.parent = self.log.head().size;
@@ -252,15 +256,19 @@ impl Recorder {
             steps: Count(self.steps),
             time: Count(time),
         }))?;
-        self.log.sign()?;
+        self.sign()?;
         Ok(())
     }
 
-    /// Records the scores of a method.
+    /// Records the scores of a method; returns what each contributor is paid by, one list of all
+    /// queries a contributor: see [`contributor_totals`].
     ///
     /// # Errors
     /// When the disk refuses.
-    pub fn attribution(&mut self, facts: AttributionFacts) -> Result<(), LogError> {
+    pub fn attribution(&mut self, facts: AttributionFacts) -> Result<Vec<Vec<f64>>, LogError> {
+        let (contributors, factor) = (self.contributors.len(), facts.entry.factor.0);
+        let paid_by =
+            contributor_totals(&self.owners_in_order, contributors, &facts.scores, factor);
         let folder = attribution_folder(&self.folder, self.attributions.len() as u64);
         let scores = facts.queries.iter().zip(facts.scores).map(|(query, scores)| {
             to_bytes(&QueryScores {
@@ -270,12 +278,12 @@ impl Recorder {
             })
         });
         let scores = write_tree(&folder.join("scores"), scores)?;
-        let totals = self.contributors.iter().zip(facts.totals).map(|(contributor, scores)| {
+        let totals = self.contributors.iter().zip(&paid_by).map(|(contributor, scores)| {
             to_bytes(&Total {
                 contributor: contributor.clone(),
                 kind: Kind::default(),
                 total: Bits(scores.iter().sum()),
-                scores: Column::of(scores.into_iter().map(Bits).collect()),
+                scores: Column::of(scores.iter().copied().map(Bits).collect()),
             })
         });
         let totals = write_tree(&folder.join("totals"), totals)?;
@@ -286,7 +294,8 @@ impl Recorder {
             scores_size: Count(scores.size),
             totals_root: totals.root,
             ..facts.entry
-        }))
+        }))?;
+        Ok(paid_by)
     }
 
     /// Records what an attribution paid.
@@ -335,6 +344,9 @@ impl Recorder {
     /// When the disk refuses.
     pub fn sign(&mut self) -> Result<Note, LogError> {
         self.unsigned = 0;
+        // No head names a state that a crash could still take away.
+        tree::sync(&self.folder, &self.unsynced)?;
+        self.unsynced.clear();
         self.log.sign()
     }
 
@@ -362,6 +374,26 @@ pub fn amend(folder: &Path, key: Option<SigningKey>, record: &Record) -> Result<
     log.sign()
 }
 
+/// What contributors are paid by: `factor` times the sum of their examples' scores, a number for
+/// each query. Sums begin at 0 and run in training order, so that there is one answer to the bit.
+///
+/// `owners` has the contributor of each example, `scores` a list of all examples for each query.
+pub fn contributor_totals(
+    owners: &[u32],
+    contributors: usize,
+    scores: &[Vec<f64>],
+    factor: f64,
+) -> Vec<Vec<f64>> {
+    let mut totals = vec![vec![0.0; scores.len()]; contributors];
+    for (query, scores) in scores.iter().enumerate() {
+        for (score, &owner) in scores.iter().zip(owners) {
+            totals[owner as usize][query] += score;
+        }
+    }
+    totals.iter_mut().flatten().for_each(|total| *total *= factor);
+    totals
+}
+
 /// Folder of the trees of attribution `ordinal`, in the order of their entries.
 pub(crate) fn attribution_folder(folder: &Path, ordinal: u64) -> PathBuf {
     folder.join(format!("attributions/{ordinal}"))
@@ -370,6 +402,11 @@ pub(crate) fn attribution_folder(folder: &Path, ordinal: u64) -> PathBuf {
 /// Folder of the trees of settlement `ordinal`, in the order of their entries.
 pub(crate) fn settlement_folder(folder: &Path, ordinal: u64) -> PathBuf {
     folder.join(format!("settlements/{ordinal}"))
+}
+
+/// Name of the log of a run.
+pub(crate) fn origin_of(run: &str) -> String {
+    format!("attribench/{run}")
 }
 
 /// `H(seed || nonce)`, the seed as its decimal digits.
@@ -386,19 +423,26 @@ fn counts(numbers: &[u32]) -> Vec<Count> {
     numbers.iter().map(|&number| Count(u64::from(number))).collect()
 }
 
+/// Lowest number of an example of each content.
+pub(crate) fn clusters(examples: impl Iterator<Item = (Digest, Count)>) -> BTreeMap<Digest, Count> {
+    let mut clusters = BTreeMap::new();
+    for (content, example) in examples {
+        let lowest = clusters.entry(content).or_insert(example);
+        *lowest = example.min(*lowest);
+    }
+    clusters
+}
+
 /// Leaves of the manifest. Exact copies share a cluster: the lowest number among them.
 fn manifest(facts: &RunFacts, items: &[ItemFacts], contributors: &[String]) -> Vec<Vec<u8>> {
-    let mut clusters: BTreeMap<Digest, u32> = BTreeMap::new();
-    for item in items {
-        let lowest = clusters.entry(item.content).or_insert(item.example);
-        *lowest = item.example.min(*lowest);
-    }
+    let number = |item: &ItemFacts| Count(u64::from(item.example));
+    let clusters = clusters(items.iter().map(|item| (item.content, number(item))));
     let leaf = |item: &ItemFacts| {
         to_bytes(&Item {
-            cluster: Count(u64::from(clusters[&item.content])),
+            cluster: clusters[&item.content],
             content: item.content,
             contributor: contributors[item.owner as usize].clone(),
-            example: Count(u64::from(item.example)),
+            example: number(item),
             kind: Kind::default(),
             licence: item.licence.clone(),
             time: Count(item.time.unwrap_or(facts.time)),

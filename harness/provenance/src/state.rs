@@ -47,16 +47,15 @@ pub fn path(folder: &Path, step: u64) -> PathBuf {
     folder.join("states").join(format!("{step:09}.safetensors"))
 }
 
-/// Keeps a state.
+/// Keeps a state in its file, which is returned; it is on the disk before the next signed head.
 ///
 /// # Errors
 /// When the disk refuses.
-pub fn write(folder: &Path, step: u64, state: &StateBytes) -> Result<(), LogError> {
+pub(crate) fn write(folder: &Path, step: u64, state: &StateBytes) -> Result<PathBuf, LogError> {
     let file = path(folder, step);
-    let parent = file.parent().expect("a state lies in a folder");
-    fs::create_dir_all(parent).map_err(LogError::io(parent))?;
     let bytes = state.to_file().map_err(|reason| LogError::damaged(&file, reason))?;
-    tree::replace(&file, &bytes)
+    tree::write_whole(&file, &bytes)?;
+    Ok(file)
 }
 
 /// Reads a state that was kept.

@@ -6,7 +6,7 @@
 //! heads with others, see [`compare`]).
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 
@@ -17,7 +17,10 @@ use crate::{
     log::LogReader,
     note::{Note, NoteError, VerifyingKey},
     proof::verify_consistency,
-    recorder::{attribution_folder, batch_bytes, seed_commitment, settlement_folder},
+    recorder::{
+        attribution_folder, batch_bytes, clusters, contributor_totals, origin_of, seed_commitment,
+        settlement_folder,
+    },
     records::{
         Attribution, Column, Commitment, Contributor, Credit, End, Item, Kept, Leaf, Payout,
         QueryScores, Record, Settlement, Step, Total, from_bytes,
@@ -58,6 +61,8 @@ pub struct Verified {
     pub entries_read: u64,
     /// Whether every credit and every batch stands in the log, so that sums could be redone.
     pub sums_redone: bool,
+    /// Whether every score stands in the log, so that what is paid by could be summed again.
+    pub totals_redone: bool,
 }
 
 /// Checks a log from its first entry to its last.
@@ -81,6 +86,7 @@ pub fn verify(folder: &Path, trusted: &[VerifyingKey]) -> Result<Verified, LogEr
         later_words: checker.later_words,
         entries_read,
         sums_redone: checker.sums.is_some(),
+        totals_redone: checker.totals_redone,
     })
 }
 
@@ -99,7 +105,7 @@ pub(crate) fn may_follow(folder: &Path, record: &Record) -> Result<(), LogError>
 
 /// What is known of a log once all of its entries have been seen.
 fn checked(reader: &LogReader, folder: &Path) -> Result<Checker, LogError> {
-    let mut checker = Checker::new(folder);
+    let mut checker = Checker::new(folder, reader.checkpoint().origin());
     reader.check(folder, &mut |index, entry| {
         checker.see(index, entry).map_err(|wrong| match wrong {
             Wrong::Here(reason) => LogError::Entry { index, reason },
@@ -199,6 +205,7 @@ fn must(holds: bool, words: impl FnOnce() -> String) -> Result<(), Wrong> {
 
 struct Checker {
     folder: PathBuf,
+    origin: String,
     commitment: Option<Commitment>,
     end: Option<End>,
     steps: u64,
@@ -207,19 +214,23 @@ struct Checker {
     last_kept: u64,
     last_time: u64,
     owners: BTreeMap<u64, String>,
+    /// Index of the contributor of each example, in training order.
+    owners_in_order: Vec<u32>,
     /// Credits of each contributor, for as long as all of them stand in the log.
     sums: Option<BTreeMap<String, (f64, u64)>>,
     contributors: Vec<String>,
     attributions: Vec<(u64, Attribution)>,
     settlements: Vec<(u64, Settlement)>,
+    totals_redone: bool,
     later_words: u64,
     entries_read: u64,
 }
 
 impl Checker {
-    fn new(folder: &Path) -> Self {
+    fn new(folder: &Path, origin: &str) -> Self {
         Self {
             folder: folder.to_owned(),
+            origin: origin.to_owned(),
             commitment: None,
             end: None,
             steps: 0,
@@ -228,10 +239,12 @@ impl Checker {
             last_kept: 0,
             last_time: 0,
             owners: BTreeMap::new(),
+            owners_in_order: Vec::new(),
             sums: Some(BTreeMap::new()),
             contributors: Vec::new(),
             attributions: Vec::new(),
             settlements: Vec::new(),
+            totals_redone: true,
             later_words: 0,
             entries_read: 0,
         }
@@ -311,14 +324,20 @@ impl Checker {
 
     fn commitment(&mut self, record: Commitment) -> Result<(), Wrong> {
         self.not_before(record.time.0)?;
+        let (origin, run) = (&self.origin, &record.run);
+        must(*origin == origin_of(run), || format!("run `{run}` in a log called `{origin}`"))?;
         let folder = self.folder.join("manifest");
         let (size, root) = (record.manifest_size.0, record.manifest_root);
         let items = self.leaves(&folder, size, root, parse::<Item>)?;
+        let clusters = clusters(items.iter().map(|(item, _)| (item.content, item.example)));
         let mut owned: BTreeMap<&str, Vec<Digest>> = BTreeMap::new();
         for (item, leaf) in &items {
             let example = item.example.0;
             must(item.time <= record.time, || {
                 format!("example {example} was contributed after the run began")
+            })?;
+            must(item.cluster == clusters[&item.content], || {
+                format!("example {example} is said to be a copy of another than it is")
             })?;
             let old = self.owners.insert(example, item.contributor.clone());
             must(old.is_none(), || format!("example {example} stands in the manifest twice"))?;
@@ -327,17 +346,22 @@ impl Checker {
         let folder = self.folder.join("contributors");
         let (size, root) = (record.contributors_size.0, record.contributors_root);
         let contributors = self.leaves(&folder, size, root, parse::<Contributor>)?;
-        for (position, (contributor, _)) in (0u64..).zip(&contributors) {
+        let mut indices: BTreeMap<&str, u32> = BTreeMap::new();
+        for (position, (contributor, _)) in (0u32..).zip(&contributors) {
             let name = contributor.contributor.as_str();
+            let old = indices.insert(name, position);
+            must(old.is_none(), || format!("`{name}` stands among the contributors twice"))?;
             let leaves = owned.remove(name).unwrap_or_default();
             let found = (contributor.index.0, contributor.items.0, contributor.items_root);
-            must(found == (position, leaves.len() as u64, root_of(&leaves)), || {
+            must(found == (u64::from(position), leaves.len() as u64, root_of(&leaves)), || {
                 format!("the leaf of contributor `{name}` is not what the manifest says")
             })?;
             self.contributors.push(name.to_owned());
         }
         let left = owned.keys().next().map(|name| (*name).to_owned());
         must(left.is_none(), || format!("contributor {left:?} has examples and no leaf"))?;
+        let owners = items.iter().map(|(item, _)| indices[item.contributor.as_str()]);
+        self.owners_in_order = owners.collect();
         let sums = self.contributors.iter().map(|name| (name.clone(), (0.0, 0)));
         self.sums = Some(sums.collect());
         self.commitment = Some(record);
@@ -348,6 +372,7 @@ impl Checker {
         must(self.end.is_none(), || "a step after the end of the training".to_owned())?;
         let (found, expected) = (record.step.0, self.steps);
         must(found == expected, || format!("step {found} stands where step {expected} belongs"))?;
+        must(self.last_state.is_some(), || "no state was kept before the first step".to_owned())?;
         must(record.rate.0.is_finite(), || "its rate is not finite".to_owned())?;
         match (&record.batch, &record.credits) {
             (Column::Values(batch), Column::Values(credits)) => {
@@ -439,30 +464,48 @@ impl Checker {
         let folder = attribution_folder(&self.folder, self.attributions.len() as u64);
         let (size, root) = (record.scores_size.0, record.scores_root);
         let scores = self.leaves(&folder.join("scores"), size, root, parse::<QueryScores>)?;
-        let examples = self.begun().manifest_size.0;
-        for (leaf, _) in &scores {
-            if let Column::Values(scores) = &leaf.scores {
-                must(scores.len() as u64 == examples, || {
-                    format!("query {} has {} scores", leaf.query.0, scores.len())
-                })?;
-            }
-        }
-        let (size, root) = (self.contributors.len() as u64, record.totals_root);
+        let scores = self.scores(scores.into_iter().map(|(leaf, _)| leaf))?;
+        let (contributors, factor) = (self.contributors.len(), record.factor.0);
+        must(factor.is_finite(), || format!("a factor of {factor}"))?;
+        let summed = scores
+            .map(|scores| contributor_totals(&self.owners_in_order, contributors, &scores, factor));
+        let (size, root) = (contributors as u64, record.totals_root);
         let totals = self.leaves(&folder.join("totals"), size, root, parse::<Total>)?;
-        for ((total, _), name) in totals.iter().zip(&self.contributors) {
-            let right = match &total.scores {
-                Column::Values(scores) => {
-                    let sum: f64 = scores.iter().map(|score| score.0).sum();
-                    sum.to_bits() == total.total.0.to_bits()
-                }
-                Column::Digest(_) => true,
-            };
-            must(right && total.contributor == *name, || {
+        for (place, ((total, _), name)) in totals.iter().zip(&self.contributors).enumerate() {
+            let summed = summed.as_ref().map(|summed| summed[place].as_slice());
+            must(total.contributor == *name, || format!("the total of `{name}` is missing"))?;
+            must(is_sum(total, summed), || {
                 format!("the total of `{name}` is not the sum of its scores")
             })?;
         }
+        self.totals_redone &= summed.is_some();
         self.attributions.push((index, record));
         Ok(())
+    }
+
+    /// Scores of all examples for each query, where all of them stand in the log.
+    fn scores(
+        &self,
+        leaves: impl Iterator<Item = QueryScores>,
+    ) -> Result<Option<Vec<Vec<f64>>>, Wrong> {
+        let examples = self.owners_in_order.len();
+        let (mut found, mut queries) = (Some(Vec::new()), BTreeSet::new());
+        for leaf in leaves {
+            let query = leaf.query.0;
+            must(queries.insert(query), || format!("query {query} is scored twice"))?;
+            let Column::Values(scores) = leaf.scores else {
+                found = None;
+                continue;
+            };
+            let scores: Vec<f64> = scores.into_iter().map(|score| score.0).collect();
+            must(scores.len() == examples && scores.iter().all(|score| score.is_finite()), || {
+                format!("query {query} has {} scores, or some that are not finite", scores.len())
+            })?;
+            if let Some(found) = &mut found {
+                found.push(scores);
+            }
+        }
+        Ok(found)
     }
 
     fn settlement(&mut self, index: u64, record: Settlement) -> Result<(), Wrong> {
@@ -493,6 +536,17 @@ impl Checker {
         self.settlements.push((index, record));
         Ok(())
     }
+}
+
+/// Whether a total is the sum of its scores, and these are `summed`, as far as they stand here.
+fn is_sum(total: &Total, summed: Option<&[f64]>) -> bool {
+    let Column::Values(scores) = &total.scores else { return total.total.0.is_finite() };
+    let bits = |values: &[f64]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+    let scores: Vec<f64> = scores.iter().map(|score| score.0).collect();
+    let sum: f64 = scores.iter().sum();
+    sum.is_finite()
+        && sum.to_bits() == total.total.0.to_bits()
+        && summed.is_none_or(|summed| bits(summed) == bits(&scores))
 }
 
 fn parse<R: Leaf>(bytes: &[u8]) -> Result<R, String> {

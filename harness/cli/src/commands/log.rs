@@ -287,6 +287,9 @@ fn words_of_run(found: &Verified) -> String {
     if !found.sums_redone {
         words += "credits stand outside of the log and were not summed again\n";
     }
+    if !found.totals_redone {
+        words += "scores stand outside of the log and were not summed again\n";
+    }
     words + "not shown by this: that the record is true or complete; see `attribench log audit`\n"
 }
 
@@ -317,11 +320,25 @@ fn audit_run(arguments: &AuditArguments) -> Result<Ending> {
     if let Some((index, words)) = &audit.wrong {
         bail!("entry {index} is wrong: {words}");
     }
+    let weights = arguments.run.join("model.safetensors");
+    if let Some(end) = &found.end
+        && !audit::holds_state(&weights, &plan, end.state)?
+    {
+        bail!(
+            "{} is not the model that the training ended with\n\
+             hint: the log names that model by its digest; take a copy from elsewhere",
+            weights.display()
+        );
+    }
     print(&format!(
-        "{} of {} steps were drawn, {} taken again: every entry of them is right\n{}\n",
+        "{} of {} steps were drawn, {} taken again: every entry of them is right\n\
+         {} settlements were made again by their rule, {} stand by scores outside of the log\n\
+         {}\nnot shown by this: that the scores are what their method gives\n",
         audit.drawn,
         audit.steps,
         audit.replayed,
+        audit.settled,
+        audit.unsettled,
         words_of_signature(&found.signed)
     ))?;
     Ok(Ending::Done)

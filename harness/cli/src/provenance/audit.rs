@@ -1,10 +1,14 @@
-//! Taking steps of a recorded run again, and comparing them with their entries.
+//! Taking steps of a recorded run again, settling again what was settled, and comparing both with
+//! their entries.
+//!
+//! Scores are not computed again: what an audit shows of them is what they lead to.
 
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use attribench_core::{Examples, FitReal, Queries};
 use attribench_engine::{
+    files::parameters::{self, Names},
     plan::Plan,
     recording::{NumberBytes, RecordedStep, record_segment, state_of_bytes},
     spec::Precision,
@@ -12,11 +16,14 @@ use attribench_engine::{
 };
 use attribench_provenance::{
     Digest, LogReader, TreeReader, leaf_hash,
-    records::{Bits, Column, Commitment, Count, Item, Kept, Record, Step, from_bytes, to_bytes},
+    records::{
+        Bits, Column, Commitment, Count, Item, Kept, Payout, Record, Settlement, Step, Total,
+        from_bytes, to_bytes,
+    },
     state,
 };
 
-use super::record::{Origins, items};
+use super::record::{Origins, items, postings, settled_again};
 
 /// What an audit found.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,6 +34,10 @@ pub struct Audit {
     pub steps: usize,
     /// Steps taken again: those drawn, and those between them and the state before.
     pub replayed: usize,
+    /// Settlements made again by their rule, from the scores that stand in the log.
+    pub settled: usize,
+    /// Settlements by scores that stand outside of the log.
+    pub unsettled: usize,
     /// The first entry that is wrong, with the reason.
     pub wrong: Option<(u64, String)>,
 }
@@ -36,17 +47,22 @@ struct Recorded {
     commitment: Commitment,
     steps: Vec<(u64, Step)>,
     kept: Vec<(u64, Kept)>,
+    /// Positions of the attributions.
+    attributions: Vec<u64>,
+    settlements: Vec<(u64, Settlement)>,
 }
 
-/// Takes `count` steps again, drawn by `lot`, from the states kept before them.
+/// Takes `count` steps again, drawn by `lot`, from the states kept before them, and makes every
+/// settlement again.
 ///
 /// # Errors
 /// When the log cannot be read. That it is wrong is no error: see [`Audit::wrong`].
 pub fn audit(folder: &Path, plan: &Plan, count: usize, lot: Digest) -> Result<Audit> {
     let recorded = read(folder)?;
     let drawn = draw(recorded.steps.len(), count, lot);
+    let (drawn_steps, steps) = (drawn.len(), recorded.steps.len());
     let mut audit =
-        Audit { drawn: drawn.len(), steps: recorded.steps.len(), replayed: 0, wrong: None };
+        Audit { drawn: drawn_steps, steps, replayed: 0, settled: 0, unsettled: 0, wrong: None };
     audit.wrong = wrong_manifest(folder, plan, &recorded.commitment)?;
     if audit.wrong.is_none() {
         audit.wrong = match plan.spec.precision {
@@ -54,7 +70,27 @@ pub fn audit(folder: &Path, plan: &Plan, count: usize, lot: Digest) -> Result<Au
             Precision::F64 => replay::<f64>(folder, plan, &recorded, &drawn, &mut audit)?,
         };
     }
+    if audit.wrong.is_none() {
+        audit.wrong = wrong_settlement(folder, plan, &recorded, &mut audit)?;
+    }
     Ok(audit)
+}
+
+/// Whether a file of parameters holds the state of digest `state`.
+///
+/// # Errors
+/// When it cannot be read as parameters of the plan's model.
+pub fn holds_state(weights: &Path, plan: &Plan, state: Digest) -> Result<bool> {
+    match plan.spec.precision {
+        Precision::F32 => holds_state_in::<f32>(weights, plan, state),
+        Precision::F64 => holds_state_in::<f64>(weights, plan, state),
+    }
+}
+
+fn holds_state_in<T: FitReal>(weights: &Path, plan: &Plan, state: Digest) -> Result<bool> {
+    let layout = T::model(plan.model.as_ref()).layout();
+    let (theta, _) = parameters::load::<T>(weights, layout, Names::OWN)?;
+    Ok(Digest::of(&T::to_le_bytes(&theta)) == state)
 }
 
 /// The first `count` steps in the order of a hash that nobody could know when the log was written.
@@ -70,16 +106,19 @@ fn draw(steps: usize, count: usize, lot: Digest) -> Vec<usize> {
 fn read(folder: &Path) -> Result<Recorded> {
     let reader = LogReader::open(folder)?;
     let (mut commitment, mut steps, mut kept) = (None, Vec::new(), Vec::new());
+    let (mut attributions, mut settlements) = (Vec::new(), Vec::new());
     for (index, entry) in (0u64..).zip(reader.tree().entries()) {
         match Record::parse(&entry?).with_context(|| format!("entry {index}"))? {
             Record::Commitment(record) => commitment = Some(record),
             Record::Step(record) => steps.push((index, record)),
             Record::Kept(record) => kept.push((index, record)),
+            Record::Attribution(_) => attributions.push(index),
+            Record::Settlement(record) => settlements.push((index, record)),
             _ => {}
         }
     }
     let commitment = commitment.context("the log has no commitment")?;
-    Ok(Recorded { commitment, steps, kept })
+    Ok(Recorded { commitment, steps, kept, attributions, settlements })
 }
 
 /// Whether the data of the specification are those of the manifest.
@@ -126,6 +165,10 @@ fn replay<T: FitReal>(
     if let Some(words) = wrong_order(&train, batches, &recorded.commitment) {
         return Ok(Some((0, words)));
     }
+    let from_the_start = recorded.kept.iter().any(|(_, kept)| kept.step.0 == 0);
+    if let Some((index, _)) = recorded.steps.first().filter(|_| !from_the_start) {
+        return Ok(Some((*index, "no state was kept before the first step".to_owned())));
+    }
     for (index, kept) in &recorded.kept {
         let from = kept.step.0 as usize;
         let next = recorded.kept.iter().map(|(_, kept)| kept.step.0 as usize);
@@ -157,6 +200,74 @@ fn replay<T: FitReal>(
         ended?;
     }
     Ok(None)
+}
+
+/// The first settlement that its rule does not make of the scores that it pays by.
+fn wrong_settlement(
+    folder: &Path,
+    plan: &Plan,
+    recorded: &Recorded,
+    audit: &mut Audit,
+) -> Result<Option<(u64, String)>> {
+    for (place, (index, paid)) in recorded.settlements.iter().enumerate() {
+        let by = recorded.attributions.iter().position(|at| *at == paid.attribution.0);
+        let Some(by) = by else {
+            return Ok(Some((*index, "it pays by no attribution".to_owned())));
+        };
+        let money = plan.spec.money.as_ref().map(|money| &money.value);
+        let asked = money.map(|money| (money.rule.as_str(), money.tokens, plan.spec.seed));
+        if asked != Some((paid.rule.as_str(), paid.pot.0, paid.seed.0)) {
+            let words = "its rule, pot or seed is not the specification's";
+            return Ok(Some((*index, words.to_owned())));
+        }
+        let contributors = recorded.commitment.contributors_size.0;
+        let Some(totals) = totals(&folder.join(format!("attributions/{by}/totals")), contributors)?
+        else {
+            audit.unsettled += 1;
+            continue;
+        };
+        let folder = folder.join(format!("settlements/{place}"));
+        if let Some(words) = unlike_the_rule(&folder, paid, &totals)? {
+            return Ok(Some((*index, words)));
+        }
+        audit.settled += 1;
+    }
+    Ok(None)
+}
+
+/// What each contributor is paid by, where that stands in the log.
+fn totals(folder: &Path, contributors: u64) -> Result<Option<Vec<Vec<f64>>>> {
+    let mut found = Vec::new();
+    for entry in TreeReader::open(folder, contributors).entries() {
+        let total: Total = from_bytes(&entry?)?;
+        let Column::Values(scores) = total.scores else { return Ok(None) };
+        found.push(scores.iter().map(|score| score.0).collect());
+    }
+    Ok(Some(found))
+}
+
+fn unlike_the_rule(
+    folder: &Path,
+    paid: &Settlement,
+    totals: &[Vec<f64>],
+) -> Result<Option<String>> {
+    let books = match settled_again(&paid.rule, totals, paid.pot.0, paid.seed.0) {
+        Ok(books) => books,
+        Err(reason) => return Ok(Some(format!("its rule refuses: {reason}"))),
+    };
+    let payouts = TreeReader::open(&folder.join("payouts"), totals.len() as u64);
+    for (entry, amount) in payouts.entries().zip(books.payouts()) {
+        let payout: Payout = from_bytes(&entry?)?;
+        let (name, recorded, due) = (payout.contributor, payout.amount.0, amount.get());
+        if recorded != due {
+            let words = format!("`{name}` is paid {recorded}, and its rule gives {due}");
+            return Ok(Some(words));
+        }
+    }
+    let journal = TreeReader::open(&folder.join("journal"), paid.journal_size.0);
+    let recorded = journal.entries().collect::<Result<Vec<_>, _>>()?;
+    let words = "its books are not those that its rule makes";
+    Ok((recorded != postings(&books)).then(|| words.to_owned()))
 }
 
 fn wrong_order<T: attribench_core::Real>(

@@ -11,16 +11,22 @@ use attribench_core::{Estimate, ForgeryFinding, Row};
 use attribench_engine::{plan::Plan, spec::Forgery};
 use attribench_provenance::{
     Digest, Log, LogReader, SigningKey, TreeReader, VerifyingKey,
-    recorder::{AttributionFacts, ItemFacts, Recorder, RunFacts, SettlementFacts, StepFacts},
+    recorder::{
+        AttributionFacts, ItemFacts, Recorder, RunFacts, SettlementFacts, StepFacts,
+        contributor_totals,
+    },
     records::{
         Attribution, Bits, Column, Commitment, Contribution, Contributor, Count, End, Item, Kept,
-        Kind, Leaf, Payout, QueryScores, Record, Settlement, Step, Total, from_bytes,
+        Kind, Leaf, Payout, QueryScores, Record, Settlement, Step, from_bytes,
     },
     state::{self, StateBytes},
     verify::{Comparison, compare, verify},
 };
 
-use super::audit;
+use super::{
+    audit,
+    record::{postings, settled_again},
+};
 
 /// Steps that one audit draws.
 const DRAWN: usize = 20;
@@ -171,7 +177,7 @@ impl Told {
         let items = told_items(folder, &begun, &contributors)?;
         let attributions = attributions.into_iter().enumerate();
         let attributions = attributions
-            .map(|(place, entry)| told_attribution(folder, place, entry, contributors.len()))
+            .map(|(place, entry)| told_attribution(folder, place, entry))
             .collect::<Result<_>>()?;
         let settlements = settlements.into_iter().enumerate();
         let settlements = settlements
@@ -214,6 +220,7 @@ impl Told {
                 let before = *step as usize - 1;
                 self.steps[before].state = digest;
             }
+            Forgery::ForgedScores => self.favour_the_first_contributor()?,
             Forgery::TruncatedLog => self.settlements.clear(),
             Forgery::ForkedLog => {
                 let Some(paid) = self.settlements.last_mut() else {
@@ -230,6 +237,32 @@ impl Told {
             Forgery::BackDatedContribution => {}
         }
         Ok(self)
+    }
+
+    /// Doubles all that speaks for the first contributor, and pays by it, as the rule says.
+    fn favour_the_first_contributor(&mut self) -> Result<()> {
+        let Some(paid) = self.settlements.last_mut() else {
+            bail!("the run paid nobody: forged scores need `money`");
+        };
+        let by = self.attributions.iter_mut().find(|told| told.entry.label == paid.entry.label);
+        let by = by.context("it pays by no attribution")?;
+        let owners: Vec<u32> = self.items.iter().map(|item| item.owner).collect();
+        for scores in &mut by.scores {
+            for (score, _) in scores.iter_mut().zip(&owners).filter(|(_, owner)| **owner == 0) {
+                *score = 2.0 * score.abs();
+            }
+        }
+        let (contributors, factor) = (self.contributors.len(), by.entry.factor.0);
+        let totals = contributor_totals(&owners, contributors, &by.scores, factor);
+        let Settlement { rule, pot, seed, .. } = &paid.entry;
+        let books = settled_again(rule, &totals, pot.0, seed.0)?;
+        paid.payouts = books.payouts().iter().map(|amount| amount.get()).collect();
+        paid.journal = postings(&books);
+        paid.entry.paid = Count(paid.payouts.iter().sum());
+        paid.entry.burn = Count(books.burn()?.get());
+        paid.entry.carry = Count(books.carry()?.get());
+        paid.entry.treasury = Count(books.treasury()?.get());
+        Ok(())
     }
 
     /// Writes the history as a log, signed like any other.
@@ -359,19 +392,12 @@ fn told_items(
         .collect()
 }
 
-fn told_attribution(
-    folder: &Path,
-    place: usize,
-    entry: Attribution,
-    contributors: usize,
-) -> Result<AttributionFacts> {
+fn told_attribution(folder: &Path, place: usize, entry: Attribution) -> Result<AttributionFacts> {
     let folder = folder.join(format!("attributions/{place}"));
     let scores: Vec<QueryScores> = leaves(&folder.join("scores"), entry.scores_size.0)?;
-    let totals: Vec<Total> = leaves(&folder.join("totals"), contributors as u64)?;
     Ok(AttributionFacts {
         queries: scores.iter().map(|leaf| leaf.query.0 as u32).collect(),
         scores: scores.into_iter().map(|leaf| numbers(leaf.scores)).collect::<Result<_>>()?,
-        totals: totals.into_iter().map(|leaf| numbers(leaf.scores)).collect::<Result<_>>()?,
         entry,
     })
 }

@@ -25,7 +25,8 @@ use attribench_provenance::{
     records::{Attribution, Bits, Count, Kind, Measured, Settlement},
     state::StateBytes,
 };
-use ndarray::{Array2, s};
+use ledger_sim::stream::StreamOutcome;
+use ndarray::Array2;
 
 use crate::{commands::Document, facts, treasury::settled};
 
@@ -126,9 +127,8 @@ impl<'a> RunRecorder<'a> {
         let log = self.log.as_mut().context("the run was not recorded")?;
         for attributed in &outcome.methods {
             let rows = &outcome.record.rows;
-            let totals = contributor_scores(plan, attributed, rows);
             let time = now();
-            log.attribution(attribution(plan, attributed, &totals, rows, time))?;
+            let totals = log.attribution(attribution(plan, attributed, rows, time))?;
             let label = &attributed.planned.label;
             let paid: Vec<u64> = outcome
                 .record
@@ -270,24 +270,18 @@ fn content(dataset: &Dataset, row: usize) -> Digest {
     Digest::of(&bytes)
 }
 
-/// What contributors were paid by: sums of their examples' scores, times the factor that gives
-/// scores of arbitrary scale a unit; `(contributors, queries)`.
-fn contributor_scores(plan: &Plan, attributed: &Attributed<'_>, rows: &[Row]) -> Array2<f64> {
-    let (train, scores) = (&plan.train, &attributed.scored.scores);
+/// The factor that gives scores of arbitrary scale a unit.
+fn factor(attributed: &Attributed<'_>, rows: &[Row]) -> f64 {
     let label = &attributed.planned.label;
-    let factor = rows
-        .iter()
+    rows.iter()
         .find(|row| row.method == *label && row.metric == "calibration-factor")
-        .filter(|_| scores.scale() == Scale::Arbitrary)
-        .map_or(1.0, |row| row.value.point());
-    let sums = scores.by_contributor(train.owners(), train.contributors().len());
-    sums.slice(s![.., ..plan.queries.len()]).to_owned() * factor
+        .filter(|_| attributed.scored.scores.scale() == Scale::Arbitrary)
+        .map_or(1.0, |row| row.value.point())
 }
 
 fn attribution(
     plan: &Plan,
     attributed: &Attributed<'_>,
-    totals: &Array2<f64>,
     rows: &[Row],
     time: u64,
 ) -> AttributionFacts {
@@ -309,6 +303,7 @@ fn attribution(
         commitment: Count(0),
         cost: cost.iter().map(|(name, count)| ((*name).to_owned(), count.to_string())).collect(),
         errors: errors(rows, &planned.label),
+        factor: Bits(factor(attributed, rows)),
         kind: Kind::default(),
         label: planned.label.clone(),
         method: method.info().name.to_owned(),
@@ -325,7 +320,6 @@ fn attribution(
         entry,
         queries: plan.queries.ids().iter().map(|id| id.0).collect(),
         scores: (0..queries).map(|query| values.column(query).to_vec()).collect(),
-        totals: totals.outer_iter().map(|row| row.to_vec()).collect(),
     }
 }
 
@@ -355,13 +349,12 @@ fn errors(rows: &[Row], label: &str) -> Vec<Measured> {
 fn settlement(
     plan: &Plan,
     label: &str,
-    totals: &Array2<f64>,
+    totals: &[Vec<f64>],
     paid: &[u64],
     time: u64,
 ) -> Result<SettlementFacts> {
     let money = &plan.spec.money.as_ref().context("paying needs `money`")?.value;
-    let books = settled(&money.rule, totals.view(), money.tokens, plan.spec.seed)
-        .map_err(anyhow::Error::msg)?;
+    let books = settled_again(&money.rule, totals, money.tokens, plan.spec.seed)?;
     let payouts: Vec<u64> = books.payouts().iter().map(|amount| amount.get()).collect();
     ensure!(payouts == paid, "`{label}`: the books pay {payouts:?}, and {paid:?} was reported");
     let zero = Digest::default();
@@ -382,6 +375,26 @@ fn settlement(
         time: Count(time),
         treasury: Count(books.treasury()?.get()),
     };
-    let journal = books.ledger().journal().postings().map(|posting| posting.bytes()).collect();
-    Ok(SettlementFacts { entry, payouts, journal })
+    Ok(SettlementFacts { entry, payouts, journal: postings(&books) })
+}
+
+/// Books after `tokens` units were split by what each contributor has: a list of all queries each.
+///
+/// # Errors
+/// What the rule or the auditor of the books says.
+pub fn settled_again(
+    rule: &str,
+    totals: &[Vec<f64>],
+    tokens: u64,
+    seed: u64,
+) -> Result<StreamOutcome> {
+    // (contributors, queries)
+    let shape = (totals.len(), totals.first().map_or(0, Vec::len));
+    let totals = Array2::from_shape_vec(shape, totals.concat())?;
+    settled(rule, totals.view(), tokens, seed).map_err(anyhow::Error::msg)
+}
+
+/// Postings of books, in order and in their own bytes.
+pub fn postings(books: &StreamOutcome) -> Vec<Vec<u8>> {
+    books.ledger().journal().postings().map(|posting| posting.bytes()).collect()
 }

@@ -299,7 +299,7 @@ records! {
     }
 
     /// Scores of one method.
-    Attribution = "attribution/v1" {
+    Attribution = "attribution/v2" {
         /// What the method read.
         access: String,
         /// Position of the entry that the training began with.
@@ -308,6 +308,8 @@ records! {
         cost: BTreeMap<String, String>,
         /// Measured errors of the method, each with its interval.
         errors: Vec<Measured>,
+        /// What scores are multiplied with before they are paid by; 1 where they have a unit.
+        factor: Bits,
         /// What this is.
         kind: Kind<Attribution>,
         /// Label of the method in the run.
@@ -346,7 +348,8 @@ records! {
         contributor: String,
         /// What this is.
         kind: Kind<Total>,
-        /// Sum over the contributor's examples, a number for each query, as it was paid by.
+        /// Sum over the contributor's examples in training order, times the attribution's factor: a
+        /// number for each query, as it was paid by.
         scores: Column<Bits>,
         /// Sum of these over queries.
         total: Bits,

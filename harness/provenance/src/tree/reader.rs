@@ -257,9 +257,11 @@ struct Stored {
     bytes: Vec<u8>,
 }
 
-/// Leaves in the left part of a tree of `size`: the largest power of two below it.
+/// Leaves in the left part of a tree of two leaves or more: the largest power of two below `size`.
+///
+/// Sizes are read from heads that anybody may have written, so all 64 bits of them are possible.
 fn left_of(size: u64) -> u64 {
-    size.next_power_of_two() / 2
+    1 << (size - 1).ilog2()
 }
 
 /// How many of `count` hashes or entries lie in tile `index`.

@@ -198,7 +198,7 @@ fn concatenated(hashes: &[Digest]) -> Vec<u8> {
 }
 
 /// Writes a file that is seen whole or not at all; it reaches the disk with [`sync`].
-fn write_whole(file: &Path, bytes: &[u8]) -> Result<(), LogError> {
+pub(crate) fn write_whole(file: &Path, bytes: &[u8]) -> Result<(), LogError> {
     let beside = file.with_extension("new");
     let created = match File::create(&beside) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -219,7 +219,7 @@ fn write_whole(file: &Path, bytes: &[u8]) -> Result<(), LogError> {
 const AT_ONCE: usize = 16;
 
 /// Waits until files, and the folders that name them, are on the disk.
-fn sync(root: &Path, files: &[PathBuf]) -> Result<(), LogError> {
+pub(crate) fn sync(root: &Path, files: &[PathBuf]) -> Result<(), LogError> {
     let mut folders = BTreeSet::from([root.to_owned()]);
     for file in files {
         let above = file.ancestors().skip(1).take_while(|folder| *folder != root);

@@ -8,7 +8,7 @@ pub mod mutate;
 use std::{collections::BTreeMap, path::Path};
 
 use attribench_provenance::{
-    Digest, SigningKey,
+    Digest, Log, LogReader, SigningKey,
     recorder::{AttributionFacts, ItemFacts, Recorder, RunFacts, SettlementFacts, StepFacts},
     records::{Attribution, Bits, Count, Kind, Measured, Settlement},
     state::StateBytes,
@@ -33,7 +33,7 @@ pub fn batches() -> Vec<Vec<u32>> {
     epochs.iter().flat_map(|rows: &Vec<u32>| rows.chunks(4).map(<[u32]>::to_vec)).collect()
 }
 
-fn facts() -> RunFacts {
+pub fn facts() -> RunFacts {
     let digest = |word: &str| Digest::of(word.as_bytes());
     RunFacts {
         run: "demo".to_owned(),
@@ -50,7 +50,7 @@ fn facts() -> RunFacts {
     }
 }
 
-fn items() -> Vec<ItemFacts> {
+pub fn items() -> Vec<ItemFacts> {
     let item = |example: u32| ItemFacts {
         example,
         // Example 7 is a copy of example 3.
@@ -79,6 +79,7 @@ pub fn attribution() -> AttributionFacts {
         access: "full trace".to_owned(),
         commitment: Count(0),
         cost: BTreeMap::from([("gradients".to_owned(), "24".to_owned())]),
+        factor: Bits(0.5),
         errors: vec![Measured {
             level: Bits(0.95),
             lower: Bits(0.1),
@@ -100,12 +101,7 @@ pub fn attribution() -> AttributionFacts {
         totals_root: zero,
     };
     let scores = |query: u32| (0..EXAMPLES).map(|example| f64::from(example * query)).collect();
-    AttributionFacts {
-        entry,
-        queries: vec![100, 101],
-        scores: vec![scores(1), scores(2)],
-        totals: (0..4).map(|owner| vec![f64::from(owner), f64::from(2 * owner)]).collect(),
-    }
+    AttributionFacts { entry, queries: vec![100, 101], scores: vec![scores(1), scores(2)] }
 }
 
 /// A posting as the ledger writes it.
@@ -173,6 +169,18 @@ pub fn record(folder: &Path, key: Option<SigningKey>) {
     recorder.attribution(attribution()).unwrap();
     recorder.settlement(settlement()).unwrap();
     recorder.sign().unwrap();
+}
+
+/// Writes the log of a run again, with a change, and signs it: what an insider can do.
+pub fn rewrite(folder: &Path, origin: &str, change: impl Fn(&[u8]) -> Vec<u8>) {
+    let reader = LogReader::open(folder).unwrap();
+    let entries: Vec<Vec<u8>> = reader.tree().entries().map(Result::unwrap).collect();
+    std::fs::remove_dir_all(folder.join("tile")).unwrap();
+    let mut log = Log::create(folder, origin, Some(key())).unwrap();
+    for entry in entries {
+        log.append(&change(&entry)).unwrap();
+    }
+    log.sign().unwrap();
 }
 
 /// All files below a folder, in the order of their names.
