@@ -16,7 +16,7 @@ use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis, s};
 /// Training rows captured at a time: enough for fast products, few enough to stay in cache.
 pub(crate) const BLOCK_ROWS: usize = 256;
 
-/// Numbers that the captures of such rows may hold: what a cache holds as well.
+/// Numbers that the captures of such rows may hold, few enough that their memory is used again.
 const CAPTURED_NUMBERS: usize = 1 << 21;
 
 /// Numbers that ghost products or explicit gradients of some examples may hold.

@@ -101,8 +101,9 @@ const STACK_BYTES: usize = 1 << 20;
 /// Most models in a stack; beyond it the buffers of a batch leave the cache.
 const WIDEST_STACK: usize = 32;
 
-/// Numbers that the values and gradients of one block of rows may hold, where examples are large.
-const BLOCK_NUMBERS: usize = 1 << 22;
+/// Numbers that the values of one block of rows may hold, where examples are large: so few that
+/// they stay in a core's cache, and that their memory is used again and not handed back.
+const BLOCK_NUMBERS: usize = 1 << 18;
 
 /// A network: a list of ops whose values are computed one after the other.
 #[derive(Clone, Debug, PartialEq)]
