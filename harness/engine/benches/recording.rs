@@ -30,6 +30,7 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 
 const WIDTHS: [usize; 4] = [784, 128, 64, 10];
 const ROWS: usize = 1_000;
+const TEXTS: usize = 256;
 const POSITIONS: usize = 64;
 const VOCABULARY: usize = 96;
 const SEED: u64 = 1;
@@ -164,7 +165,7 @@ fn random_texts(rows: usize, name: &str) -> Examples<f32> {
 }
 
 fn gpt() {
-    let (train, queries) = (random_texts(ROWS, "train"), random_texts(16, "queries"));
+    let (train, queries) = (random_texts(TEXTS, "train"), random_texts(16, "queries"));
     let (positions, head) = (PositionKind::Learned, Head::Untied);
     let gpt = Gpt { layers: 2, width: 128, heads: 4, positions, head };
     let network = gpt.build(POSITIONS, VOCABULARY).expect("a model in range");
@@ -178,7 +179,7 @@ fn gpt() {
         rounds: None,
         given: Given::NONE,
     };
-    measure("63 steps of a GPT", &network, (&train, queries), &training);
+    measure("16 steps of a GPT", &network, (&train, queries), &training);
 }
 
 /// Pairs of runs, one of each kind.
@@ -248,7 +249,15 @@ fn measure(
     );
 }
 
+/// All of it, or what is named behind `--`: `mlp`, `gpt`.
 fn main() {
-    mlp();
-    gpt();
+    let named: Vec<String> =
+        std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    let is_asked = |name: &str| named.is_empty() || named.iter().any(|word| word == name);
+    if is_asked("mlp") {
+        mlp();
+    }
+    if is_asked("gpt") {
+        gpt();
+    }
 }

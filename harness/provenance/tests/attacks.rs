@@ -33,7 +33,7 @@ fn recorded() -> TempDir {
 
 #[track_caller]
 fn refused(folder: &Path, words: &str) {
-    let found = verify(folder, &[key().public()]).err().expect("a forgery that passes").to_string();
+    let found = verify(folder, &[key().public()]).expect_err("a forgery that passes").to_string();
     assert!(found.contains(words), "{found}");
 }
 
