@@ -32,16 +32,14 @@ enum Part<T> {
 impl<T: Real> Directions<T> {
     /// Takes directions `x` of the parameters in `layout`, `(k, p)`.
     pub(crate) fn new(layout: &Layout, x: ArrayView2<'_, f64>) -> Self {
-        let part = |block: &Block| {
-            Part::new(layout, block, x.slice(s![.., block.range.clone()]).mapv(T::from_f64))
-        };
-        let parts = layout.blocks().iter().map(part).collect();
-        Self { layout: layout.clone(), count: x.nrows(), parts }
+        Self::by_blocks(layout, x.nrows(), |block| {
+            x.slice(s![.., block.range.clone()]).mapv(T::from_f64)
+        })
     }
 
     /// The gradients `b`, coordinate by coordinate over `divisors`, `p`.
     pub(crate) fn divided(b: &Captures<T>, layout: &Layout, divisors: &[f64]) -> Self {
-        let part = |block: &Block| {
+        Self::by_blocks(layout, b.len(), |block| {
             let factors = divisors[block.range.clone()].iter().map(|by| T::from_f64(1.0 / by));
             let factors: Array1<T> = factors.collect();
             let mut x = Array2::zeros((b.len(), factors.len()));
@@ -50,10 +48,15 @@ impl<T: Real> Directions<T> {
                 rows.assign(&gradients);
                 rows *= &factors;
             });
-            Part::new(layout, block, x)
-        };
+            x
+        })
+    }
+
+    /// `count` directions, of which `share` gives what belongs to a block, `(k, p_l)`.
+    fn by_blocks(layout: &Layout, count: usize, share: impl Fn(&Block) -> Array2<T>) -> Self {
+        let part = |block: &Block| Part::new(layout, block, share(block));
         let parts = layout.blocks().iter().map(part).collect();
-        Self { layout: layout.clone(), count: b.len(), parts }
+        Self { layout: layout.clone(), count, parts }
     }
 
     /// `g_i . x_k`, `(n, k)`.

@@ -97,11 +97,12 @@ where
             let captures = pair::train_captures(model, train);
             captures.map(|(start, g)| (start, self.turn.apply(g)))
         };
+        let rows = query_rows(layout.parameters());
         // Several blocks of queries ask for the same captures.
-        let blocks = queries.examples.len().div_ceil(query_rows(layout.parameters()));
+        let is_asked_again = queries.examples.len() > rows;
         let is_small = train.len() * layout.captured_numbers() <= KEPT_NUMBERS;
-        let kept = (is_small && blocks > 1).then(|| captured().collect::<Vec<_>>());
-        for (first, block) in queries.examples.blocks(query_rows(layout.parameters())) {
+        let kept = (is_small && is_asked_again).then(|| captured().collect::<Vec<_>>());
+        for (first, block) in queries.examples.blocks(rows) {
             let asked = Queries { examples: block, utility: queries.utility };
             let b = self.turn.apply(pair::query_captures(model, &asked));
             let x = (self.directions)(&b, layout)?;

@@ -98,7 +98,7 @@ pub(crate) fn add_block_products<T: Real>(
     let explicit = pairs * block.range.len() as f64
         + g.len() as f64 * of_g.forming_cost()
         + b.len() as f64 * of_b.forming_cost();
-    if of_g.is_single() && of_b.is_single() || pairs * of_g.ghost_cost(&of_b) <= explicit {
+    if single_layer(layout, block).is_some() || pairs * of_g.ghost_cost(&of_b) <= explicit {
         of_g.add_ghost_products(&of_b, sum);
     } else {
         of_g.add_explicit_products(&of_b, sum);
@@ -166,7 +166,7 @@ pub(crate) fn block_squared_norms<T: Real>(
 ) -> Vec<f64> {
     let square = |row: &[T]| math::dot(row, row);
     let of_g = Uses::of(&g.layers, layout, block);
-    if of_g.is_single() {
+    if single_layer(layout, block).is_some() {
         let [used] = &of_g.uses[..] else { unreachable!("a single use") };
         let Factor::Values(delta) = used.rows else { unreachable!("a dense layer") };
         let Factor::Values(a) = used.columns else { unreachable!("a dense layer") };
@@ -191,13 +191,11 @@ pub(crate) fn add_gradients<T: Real>(
     mut into: ArrayViewMut2<'_, f64>,
 ) {
     for block in layout.blocks() {
-        let of_g = Uses::of(g, layout, block);
-        if of_g.is_single() {
-            let layer = block.layers[0];
+        if let Some(layer) = single_layer(layout, block) {
             add_layer_gradients(&g[layer], &layout.layers()[layer], scale, into.view_mut());
             continue;
         }
-        of_g.for_each_chunk(|start, gradients| {
+        for_each_chunk_of(g, layout, block, |start, gradients| {
             let rows = start..start + gradients.nrows();
             let mut to = into.slice_mut(s![rows, block.range.clone()]);
             to.zip_mut_with(&gradients, |to, gradient| *to += scale * gradient.to_f64());
@@ -375,12 +373,6 @@ impl<'a, T: Real> Uses<'a, T> {
         };
         let uses = block.layers.iter().map(used).collect();
         Self { parameters: block.range.len(), examples: examples_of(g), uses }
-    }
-
-    /// Whether this is one dense layer at one position.
-    fn is_single(&self) -> bool {
-        matches!(&self.uses[..], [used] if used.positions == 1
-            && used.layer.kind != LayerKind::Lookup)
     }
 
     /// Multiply-adds that form one explicit gradient.

@@ -12,9 +12,7 @@
 
 use std::{hint::black_box, time::Duration};
 
-use attribench_core::{
-    ErasedMethod, Examples, FitReal, Labels, Meter, Optimiser, Queries, Run, Utility, stream,
-};
+use attribench_core::{ErasedMethod, FitReal, Meter, Optimiser, Queries, Run, Utility};
 use attribench_engine::{
     given::Given,
     trace::{TrainedRun, train_states},
@@ -24,8 +22,11 @@ use attribench_methods::{InRunShapley, PathLedger, StepGame};
 use attribench_models::{Activation, Network};
 use criterion::{Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
 use mimalloc::MiMalloc;
-use ndarray::Array2;
-use rand::RngExt;
+
+use common::{SEED, random_examples};
+
+#[allow(dead_code, reason = "shared with other benchmarks")]
+mod common;
 
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
@@ -33,15 +34,6 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 const WIDTHS: [usize; 4] = [784, 128, 64, 10];
 const TRAIN_ROWS: usize = 1_000;
 const QUERIES: usize = 64;
-const SEED: u64 = 1;
-
-fn random_examples(rows: usize, name: &str) -> Examples<f32> {
-    let mut numbers = stream(SEED, name, 0);
-    let features =
-        Array2::from_shape_simple_fn((rows, WIDTHS[0]), || numbers.random_range(-1.0f32..1.0));
-    let labels = (0..rows).map(|_| numbers.random_range(0..10)).collect();
-    Examples::new(features, Labels::Classes(labels))
-}
 
 /// What an instrumented run computes.
 #[derive(Clone, Copy)]
@@ -83,8 +75,8 @@ fn cases(has_momentum: bool) -> Vec<(&'static str, Box<dyn ErasedMethod>, Asked)
 }
 
 fn instrumented(criterion: &mut Criterion) {
-    let train = random_examples(TRAIN_ROWS, "train");
-    let examples = random_examples(QUERIES, "queries");
+    let train = random_examples(TRAIN_ROWS, WIDTHS[0], "train");
+    let examples = random_examples(QUERIES, WIDTHS[0], "queries");
     let queries = Queries { examples, utility: Utility::NegativeLoss };
     let network = Network::dense(&WIDTHS, Activation::Tanh);
     // Tails make every step dear, so that fewer are taken; throughput is steps a second.

@@ -6,10 +6,7 @@
 
 use std::{hint::black_box, time::Duration};
 
-use attribench_core::{
-    AdamW, Examples, FitReal, Labels, Meter, Optimiser, Queries, Run, TokenLoss, TokenTargets,
-    Utility, stream,
-};
+use attribench_core::{AdamW, Examples, FitReal, Meter, Optimiser, Queries, Run, Utility};
 use attribench_engine::{
     given::Given,
     trace::{TrainedRun, train_states},
@@ -19,40 +16,25 @@ use attribench_methods::Metagradient;
 use attribench_models::{Activation, Gpt, Head, ModelSpec, Network, PositionKind};
 use criterion::{Criterion, SamplingMode, criterion_group, criterion_main};
 use mimalloc::MiMalloc;
-use ndarray::Array2;
-use rand::RngExt;
+
+use common::{SEED, random_examples, random_texts};
+
+mod common;
 
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 const TRAIN_ROWS: usize = 1_000;
-const SEED: u64 = 1;
 
 /// Windows of a transformer's training, their length, and the tokens that there are.
 const TEXTS: usize = 256;
 const POSITIONS: usize = 64;
 const VOCABULARY: usize = 96;
 
-fn random_examples(rows: usize, inputs: usize, name: &str) -> Examples<f32> {
-    let mut numbers = stream(SEED, name, 0);
-    let features =
-        Array2::from_shape_simple_fn((rows, inputs), || numbers.random_range(-1.0f32..1.0));
-    let labels = (0..rows).map(|_| numbers.random_range(0..10)).collect();
-    Examples::new(features, Labels::Classes(labels))
-}
-
 fn scores(run: &dyn Run<f32>, queries: &Queries<f32>) {
     let meter = Meter::default();
     let scorer = f32::fit(&Metagradient::default(), run, &meter, SEED);
     black_box(scorer.and_then(|mut scorer| scorer.score(queries)).expect("the run is finite"));
-}
-
-fn random_texts(rows: usize, name: &str) -> Examples<f32> {
-    let mut numbers = stream(SEED, name, 0);
-    let mut draw = || numbers.random_range(0..VOCABULARY as u32);
-    let features = Array2::from_shape_simple_fn((rows, POSITIONS), || draw() as f32);
-    let targets = Array2::from_shape_simple_fn((rows, POSITIONS), draw);
-    Examples::new(features, Labels::Tokens(TokenTargets::new(targets, TokenLoss::Mean)))
 }
 
 /// A run without clipping and with a constant rate.
@@ -113,7 +95,10 @@ fn metagradient(criterion: &mut Criterion) {
     let (positions, head) = (PositionKind::Learned, Head::Tied);
     let gpt = Gpt { layers: 2, width: 64, heads: 4, positions, head };
     let network = gpt.build(POSITIONS, VOCABULARY).expect("a model in range");
-    let texts = (random_texts(TEXTS, "train"), random_texts(8, "queries"));
+    let texts = (
+        random_texts((TEXTS, POSITIONS), VOCABULARY, "train"),
+        random_texts((8, POSITIONS), VOCABULARY, "queries"),
+    );
     let training = Training { clip_norm: Some(1.0), ..training(1, 16, adam) };
     compare(criterion, "gpt 2 x 64, adam-w", &network, (&texts.0, &texts.1), &training);
 }

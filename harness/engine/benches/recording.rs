@@ -7,9 +7,7 @@
 
 use std::{collections::BTreeMap, fs, hint::black_box, path::Path, time::Instant};
 
-use attribench_core::{
-    AdamW, Examples, Labels, Optimiser, Queries, TokenLoss, TokenTargets, Utility, stream,
-};
+use attribench_core::{AdamW, Examples, Optimiser, Queries, Utility};
 use attribench_engine::{
     given::Given,
     recording::{NumberBytes, RecordedStep, Recorder, record_states},
@@ -22,8 +20,10 @@ use attribench_provenance::{
     state::StateBytes,
 };
 use mimalloc::MiMalloc;
-use ndarray::Array2;
-use rand::RngExt;
+
+use common::{SEED, random_examples, random_texts};
+
+mod common;
 
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
@@ -33,15 +33,6 @@ const ROWS: usize = 1_000;
 const TEXTS: usize = 256;
 const POSITIONS: usize = 64;
 const VOCABULARY: usize = 96;
-const SEED: u64 = 1;
-
-fn random_examples(rows: usize, name: &str) -> Examples<f32> {
-    let mut numbers = stream(SEED, name, 0);
-    let features =
-        Array2::from_shape_simple_fn((rows, WIDTHS[0]), || numbers.random_range(-1.0f32..1.0));
-    let labels = (0..rows).map(|_| numbers.random_range(0..10)).collect();
-    Examples::new(features, Labels::Classes(labels))
-}
 
 /// Listens and writes nothing.
 struct Silent;
@@ -141,7 +132,8 @@ impl Recorder for Writing<'_> {
 }
 
 fn mlp() {
-    let (train, queries) = (random_examples(ROWS, "train"), random_examples(64, "queries"));
+    let (train, queries) =
+        (random_examples(ROWS, WIDTHS[0], "train"), random_examples(64, WIDTHS[0], "queries"));
     let network = Network::dense(&WIDTHS, Activation::Tanh);
     let training = Training {
         epochs: 20,
@@ -156,16 +148,11 @@ fn mlp() {
     measure("400 steps of an MLP", &network, (&train, queries), &training);
 }
 
-fn random_texts(rows: usize, name: &str) -> Examples<f32> {
-    let mut numbers = stream(SEED, name, 0);
-    let mut draw = || numbers.random_range(0..VOCABULARY as u32);
-    let features = Array2::from_shape_simple_fn((rows, POSITIONS), || draw() as f32);
-    let targets = Array2::from_shape_simple_fn((rows, POSITIONS), draw);
-    Examples::new(features, Labels::Tokens(TokenTargets::new(targets, TokenLoss::Mean)))
-}
-
 fn gpt() {
-    let (train, queries) = (random_texts(TEXTS, "train"), random_texts(16, "queries"));
+    let (train, queries) = (
+        random_texts((TEXTS, POSITIONS), VOCABULARY, "train"),
+        random_texts((16, POSITIONS), VOCABULARY, "queries"),
+    );
     let (positions, head) = (PositionKind::Learned, Head::Untied);
     let gpt = Gpt { layers: 2, width: 128, heads: 4, positions, head };
     let network = gpt.build(POSITIONS, VOCABULARY).expect("a model in range");
