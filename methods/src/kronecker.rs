@@ -9,8 +9,8 @@
 //! scale of an example. Blocks are dense layers with a weight of their own; other parameters are
 //! left out, as by the libraries of this field.
 
-use attribench_core::{Captures, Examples, Layout, MethodError, ModelAt, Real, math};
-use ndarray::{Array1, Array2, ArrayView2, Axis, s};
+use attribench_core::{Captures, Examples, Layer, Layout, MethodError, ModelAt, Real, math};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, s};
 use rand_chacha::ChaCha8Rng;
 
 use crate::{
@@ -22,9 +22,9 @@ use crate::{
 
 /// A basis of every layer and the factors' eigenvalues in it.
 pub(crate) struct Eigenbasis<T> {
-    /// Turns gradients to the basis.
+    /// Turns gradients to the basis, preconditioned.
     pub(crate) turn: Turn<T>,
-    /// The same maps in `f64`.
+    /// The orthogonal maps in `f64`.
     wide: Vec<Sides<f64>>,
     /// Eigenvalues of `S`, then of `A`, of every layer.
     pub(crate) eigenvalues: Vec<(Vec<f64>, Vec<f64>)>,
@@ -38,15 +38,17 @@ impl<T: Real> Eigenbasis<T> {
         fisher: Fisher,
         numbers: &mut ChaCha8Rng,
     ) -> Result<Self, MethodError> {
-        Self::fit_mean(&[model], train, fisher, numbers)
+        Self::fit_mean(&[model], train, fisher, None, numbers)
     }
 
     /// The same for the mean over several parameters of a model, at least one; a pass over the data
-    /// each.
+    /// each. With the `root` of a preconditioner, `p`, it is a basis of `Q C Q`, `Q = diag(root)`:
+    /// in the basis `Q` is the outer product of two vectors by layer, elsewhere what it is.
     pub(crate) fn fit_mean(
         models: &[ModelAt<'_, T>],
         train: &Examples<T>,
         fisher: Fisher,
+        root: Option<ArrayView1<'_, f64>>,
         numbers: &mut ChaCha8Rng,
     ) -> Result<Self, MethodError> {
         let layout = models[0].layout();
@@ -54,7 +56,7 @@ impl<T: Real> Eigenbasis<T> {
         for &model in models {
             for_each_pseudo_gradient(model, train, fisher, numbers, |draws| factors.add(draws));
         }
-        factors.eigenbasis(layout, models.len() * train.len())
+        factors.eigenbasis(layout, models.len() * train.len(), root)
     }
 
     /// Mean squares of the turned pseudo-gradients, flat; another pass over the data.
@@ -118,14 +120,7 @@ impl<T: Real> Eigenbasis<T> {
                 ArrayView2::from_shape((outputs, extended), &factors[block.range.clone()])
                     .expect("one number for each turned parameter");
             for mut row in x.outer_iter_mut() {
-                let mut v = Array2::zeros((outputs, extended));
-                let weight = row.slice(s![layer.weight_offset..layer.bias_offset]);
-                v.slice_mut(s![.., ..inputs]).assign(
-                    &weight.to_shape((outputs, inputs)).expect("a weight is outputs by inputs"),
-                );
-                if layer.has_bias() {
-                    v.column_mut(inputs).assign(&row.slice(s![layer.biases()]));
-                }
+                let v = extended_weight(layer, row.view());
                 // (out, out) x (out, in) x (in, in) -> (out, in)
                 let turned = math::matmul(side.outputs.t(), v.view());
                 let turned = math::matmul(turned.view(), side.inputs.view()) * factors;
@@ -145,6 +140,35 @@ impl<T: Real> Eigenbasis<T> {
         }
         x
     }
+}
+
+/// A layer's weight of flat parameters, with its bias as a last column, `p -> (out, in)`.
+fn extended_weight(layer: &Layer, row: ArrayView1<'_, f64>) -> Array2<f64> {
+    let (inputs, outputs) = (layer.inputs, layer.outputs);
+    let mut v = Array2::zeros((outputs, extended_inputs(layer)));
+    let weight = row.slice(s![layer.weight_offset..layer.bias_offset]);
+    let weight = weight.to_shape((outputs, inputs)).expect("a weight is outputs by inputs");
+    v.slice_mut(s![.., ..inputs]).assign(&weight);
+    if layer.has_bias() {
+        v.column_mut(inputs).assign(&row.slice(s![layer.biases()]));
+    }
+    v
+}
+
+/// Vectors `(in, out)` whose outer product is near a layer's `root`: the inverse of the product of
+/// the sums of `1 / root` over rows and columns, so that large gradients, which have small roots,
+/// count. Exact where the root is an outer product.
+fn outer_root(layer: &Layer, root: ArrayView1<'_, f64>) -> (Array1<f64>, Array1<f64>) {
+    let divisors = extended_weight(layer, root).mapv_into(|q| 1.0 / q);
+    let total = divisors.sum();
+    let inputs = divisors.sum_axis(Axis(0)).mapv_into(|sum| total / sum);
+    (inputs, divisors.sum_axis(Axis(1)).mapv_into(|sum| 1.0 / sum))
+}
+
+/// `x x^T`.
+fn outer(x: &Array1<f64>) -> Array2<f64> {
+    let column = x.view().insert_axis(Axis(1));
+    &column * &x.view().insert_axis(Axis(0))
 }
 
 /// Sums of the second moments of both sides of every layer.
@@ -197,24 +221,36 @@ impl Factors {
         self,
         layout: &Layout,
         examples: usize,
+        root: Option<ArrayView1<'_, f64>>,
     ) -> Result<Eigenbasis<T>, MethodError> {
-        let (mut wide, mut eigenvalues) = (Vec::new(), Vec::new());
-        for (layer, inputs, outputs) in self.layers {
-            let positions = layout.layers()[layer].positions;
-            let inputs = symmetric(&(inputs / examples as f64))?;
-            let outputs = symmetric(&(outputs / (examples * positions) as f64))?;
+        let (mut wide, mut eigenvalues, mut maps) = (Vec::new(), Vec::new(), Vec::new());
+        for (index, inputs, outputs) in self.layers {
+            let layer = &layout.layers()[index];
+            let mut inputs = inputs / examples as f64;
+            let mut outputs = outputs / (examples * layer.positions) as f64;
+            let scales = root.map(|root| outer_root(layer, root));
+            if let Some((of_inputs, of_outputs)) = &scales {
+                inputs *= &outer(of_inputs);
+                outputs *= &outer(of_outputs);
+            }
+            let (inputs, outputs) = (symmetric(&inputs)?, symmetric(&outputs)?);
             // Second moments: what is below zero is rounding.
             let kept = |values: Vec<f64>| values.into_iter().map(|value| value.max(0.0)).collect();
             eigenvalues.push((kept(outputs.values), kept(inputs.values)));
-            wide.push(Sides { layer, inputs: inputs.vectors, outputs: outputs.vectors });
+            let side = Sides { layer: index, inputs: inputs.vectors, outputs: outputs.vectors };
+            let mut map = side.clone();
+            if let Some((of_inputs, of_outputs)) = scales {
+                map.inputs *= &of_inputs.insert_axis(Axis(1));
+                map.outputs *= &of_outputs.insert_axis(Axis(1));
+            }
+            maps.push(Sides {
+                layer: index,
+                inputs: map.inputs.mapv(T::from_f64),
+                outputs: map.outputs.mapv(T::from_f64),
+            });
+            wide.push(side);
         }
-        let narrow = |side: &Sides<f64>| Sides {
-            layer: side.layer,
-            inputs: side.inputs.mapv(T::from_f64),
-            outputs: side.outputs.mapv(T::from_f64),
-        };
-        let turn = Turn::new(wide.iter().map(narrow).collect(), layout);
-        Ok(Eigenbasis { turn, wide, eigenvalues })
+        Ok(Eigenbasis { turn: Turn::new(maps, layout), wide, eigenvalues })
     }
 }
 
@@ -258,6 +294,36 @@ mod tests {
     use super::{Factors, add_squares};
 
     #[test]
+    fn a_preconditioned_curvature_by_hand() {
+        // As below, with gradients multiplied by Q = (1, 3), an outer product: second moments
+        // (1, 0) and (0, 18) and factors 4/3 (3/4) and 4 (3/4), whose eigenvalues are 9 times the
+        // one and 1 times the other.
+        let mut layout = Layout::default();
+        layout.push(Layer::dense_without_bias("only", 2, 1));
+        let capture = LayerCapture {
+            positions: 1,
+            inputs: Inputs::Values(array![[1.0, 0.0], [0.0, 2.0]]),
+            output_gradients: array![[1.0], [3.0]],
+        };
+        let g = Captures { layers: vec![capture] };
+        let mut factors = Factors::zeros(&layout).unwrap();
+        factors.add(std::slice::from_ref(&g));
+        let root = array![1.0, 3.0];
+        let basis = factors.eigenbasis::<f64>(&layout, 2, Some(root.view())).unwrap();
+        for (found, expected) in basis.products(|s, a, _| s * a).iter().zip([90.0, 2.5]) {
+            assert!((found - expected).abs() < 1e-12, "{found} and {expected}");
+        }
+        let mut sums = vec![0.0; 2];
+        add_squares(&basis.turn.apply_to_draws(&[g]), &basis.turn.layout, &mut sums);
+        for (found, expected) in sums.iter().zip([324.0, 1.0]) {
+            assert!((found - expected).abs() < 1e-12, "{found} and {expected}");
+        }
+        // Directions are turned by the orthogonal maps alone.
+        let same = basis.multiply(&layout, array![[5.0, 7.0]], &[1.0, 1.0], |_| 1.0);
+        assert_eq!(same, array![[5.0, 7.0]]);
+    }
+
+    #[test]
     fn factors_and_corrected_eigenvalues_by_hand() {
         // Inputs (1, 0) and (0, 2), output gradients 1 and 3: A = diag(0.5, 2), S = 5, K-FAC's
         // eigenvalues 2.5 and 10, and the mean squares of the gradients (1, 0) and (0, 6) are
@@ -272,7 +338,7 @@ mod tests {
         let g = Captures { layers: vec![capture] };
         let mut factors = Factors::zeros(&layout).unwrap();
         factors.add(std::slice::from_ref(&g));
-        let basis = factors.eigenbasis::<f64>(&layout, 2).unwrap();
+        let basis = factors.eigenbasis::<f64>(&layout, 2, None).unwrap();
         assert_eq!(basis.products(|s, a, _| s * a), [10.0, 2.5]);
         let mut sums = vec![0.0; 2];
         add_squares(&basis.turn.apply_to_draws(&[g]), &basis.turn.layout, &mut sums);

@@ -52,8 +52,10 @@ pub mod random;
 pub mod relat_if;
 pub mod representation_similarity;
 pub mod rps_l2;
+mod segments;
 mod similarity;
 pub mod source;
+pub mod source_adam_w;
 mod step_derivative;
 mod suffix_array;
 mod tails;
@@ -113,6 +115,7 @@ pub use representation_similarity::RepresentationSimilarity;
 pub use rps_l2::RpsL2;
 pub use similarity::Similarity;
 pub use source::Source;
+pub use source_adam_w::SourceAdamW;
 pub use terms::Terms;
 pub use tf_idf::TfIdf;
 pub use trac_in_cp::TracInCp;
@@ -159,6 +162,7 @@ pub static REGISTRY: &[MethodEntry] = &[
     MethodEntry::of::<RepresentationSimilarity>(),
     MethodEntry::of::<RpsL2>(),
     MethodEntry::of::<Source>(),
+    MethodEntry::of::<SourceAdamW>(),
     MethodEntry::of::<TfIdf>(),
     MethodEntry::of::<TracInCp>(),
     MethodEntry::of::<TrackStar>(),

@@ -31,18 +31,14 @@
 //! Bae, Lin, Lorraine, Grosse, Training data attribution via approximate unrolling, NeurIPS 2024,
 //! arXiv 2405.12186.
 
-use std::ops::Range;
-
 use attribench_core::{
-    Checkpoints, Context, Method, MethodError, MethodInfo, Optimiser, Queries, Real, Scale, Scorer,
-    Scores, View,
+    Checkpoints, Context, Method, MethodError, MethodInfo, Optimiser, Real, Scale, Scorer, View,
 };
-use ndarray::{Array2, s};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    EkFac, Fisher, directions::Directions, influence::query_rows, kronecker::Eigenbasis, label,
-    pair,
+    EkFac, Fisher,
+    segments::{self, Choices, unrolled},
 };
 
 /// See the [module](self).
@@ -70,10 +66,7 @@ impl Method for Source {
     };
 
     fn check(&self) -> Result<(), String> {
-        if self.segments == 0 {
-            return Err("`segments` is 0\nhint: give at least 1".to_owned());
-        }
-        Ok(())
+        segments::check(self.segments)
     }
 
     fn working_bytes(
@@ -92,117 +85,17 @@ impl Method for Source {
         view: View<'a, Checkpoints, T>,
         context: &Context<'_>,
     ) -> Result<Box<dyn Scorer<T> + 'a>, MethodError> {
-        let checkpoints = view.checkpoints();
-        if checkpoints.is_empty() {
-            return Err(MethodError::Unsuitable(
-                "the run kept no checkpoints\nhint: ask the run for checkpoints".to_owned(),
-            ));
-        }
         let rule = view.recipe().rule;
         if !matches!(rule.optimiser, Optimiser::Sgd(_)) {
             return Err(MethodError::Unsuitable(format!(
-                "source does not know the steps of {:?}\nhint: train with `sgd`",
+                "source does not know the steps of {:?}\nhint: use source-adam-w, which reads the \
+                 optimiser's states",
                 rule.optimiser
             )));
         }
-        let mut numbers = context.stream("labels");
-        let count = self.segments.min(checkpoints.len());
-        let cut = |segment: usize| segment * checkpoints.len() / count;
         let gamma = rule.optimiser.ridge();
-        let segments: Result<Vec<_>, MethodError> = (0..count)
-            .map(|segment| {
-                let range = cut(segment)..cut(segment + 1);
-                let models: Vec<_> = checkpoints[range.clone()]
-                    .iter()
-                    .map(|checkpoint| view.model_at(&checkpoint.parameters))
-                    .collect();
-                let basis = Eigenbasis::fit_mean(&models, view.train(), self.fisher, &mut numbers)?;
-                let mut curvature = vec![0.0; basis.turn.layout.parameters()];
-                for &model in &models {
-                    let moments =
-                        basis.second_moments(model, view.train(), self.fisher, &mut numbers);
-                    for (sum, moment) in curvature.iter_mut().zip(moments) {
-                        *sum += moment / models.len() as f64;
-                    }
-                }
-                // sum_t eta_t / (1 - mu): what all examples are exposed to together.
-                let rho = checkpoints[range.clone()].iter().flat_map(|c| &c.exposure).sum();
-                let steps =
-                    curvature.iter().map(|sigma| Stretch::new(sigma + gamma, rho)).collect();
-                Ok(Segment { range, basis, steps, other: Stretch::new(gamma, rho) })
-            })
-            .collect();
-        Ok(Box::new(Fitted { view, segments: segments? }))
-    }
-}
-
-/// What gradient flow with curvature `sigma` does in a time of `rho`.
-#[derive(Clone, Copy, Debug)]
-struct Stretch {
-    /// `e^{-rho sigma}`, what is left of an earlier change.
-    decay: f64,
-    /// `(1 - e^{-rho sigma}) / sigma`, what a constant push adds up to.
-    push: f64,
-}
-
-impl Stretch {
-    fn new(sigma: f64, rho: f64) -> Self {
-        let decay = (-rho * sigma).exp();
-        let push = if sigma > 0.0 { -(-rho * sigma).exp_m1() / sigma } else { rho };
-        Self { decay, push }
-    }
-}
-
-struct Segment<T> {
-    /// Its checkpoints.
-    range: Range<usize>,
-    basis: Eigenbasis<T>,
-    /// By direction of the basis.
-    steps: Vec<Stretch>,
-    /// For parameters outside of all blocks.
-    other: Stretch,
-}
-
-struct Fitted<'a, T> {
-    view: View<'a, Checkpoints, T>,
-    segments: Vec<Segment<T>>,
-}
-
-impl<T: Real> Fitted<'_, T> {
-    /// `values += (1/n) sum_l (F_l b_l) . g_l` with `b_l` carried backwards, for one block of
-    /// queries.
-    fn unroll(&self, mut b: Array2<f64>, mut values: ndarray::ArrayViewMut2<'_, f64>) {
-        let (train, layout) = (self.view.train(), self.view.model().layout());
-        for segment in self.segments.iter().rev() {
-            let by = |part: fn(&Stretch) -> f64| segment.steps.iter().map(part).collect::<Vec<_>>();
-            let (push, decay) = (by(|step| step.push), by(|step| step.decay));
-            let x = segment.basis.multiply(layout, b.clone(), &push, |_| segment.other.push);
-            let x = Directions::new(layout, x.view());
-            let share = 1.0 / (train.len() * segment.range.len()) as f64;
-            for checkpoint in &self.view.checkpoints()[segment.range.clone()] {
-                let model = self.view.model_at(&checkpoint.parameters);
-                for (start, g) in pair::train_captures(model, train) {
-                    let products = x.products(&g);
-                    values.slice_mut(s![start..start + g.len(), ..]).scaled_add(share, &products);
-                }
-            }
-            b = segment.basis.multiply(layout, b, &decay, |_| segment.other.decay);
-        }
-    }
-}
-
-impl<T: Real> Scorer<T> for Fitted<'_, T> {
-    fn score(&mut self, queries: &Queries<T>) -> Result<Scores, MethodError> {
-        let (train, model) = (self.view.train(), self.view.model());
-        let layout = model.layout();
-        let mut values = Array2::zeros((train.len(), queries.examples.len()));
-        for (first, block) in queries.examples.blocks(query_rows(layout.parameters())) {
-            let asked = Queries { examples: block, utility: queries.utility };
-            let b = pair::gradients(&pair::query_captures(model, &asked), layout);
-            let end = first + b.nrows();
-            self.unroll(b, values.slice_mut(s![.., first..end]));
-        }
-        label::<Source, T>(train, queries, values)
+        let choices = Choices { segments: self.segments, fisher: self.fisher, gamma };
+        unrolled::<Self, T>(view, context, choices, |_| Ok(None))
     }
 }
 
@@ -212,23 +105,11 @@ mod tests {
     use attribench_models::{Activation, Network};
     use ndarray::Array2;
 
-    use super::{Source, Stretch};
+    use super::Source;
     use crate::{
         Metagradient, TracInCp,
         common::{Plan, STILL, TestRun, assert_close, digits_like, scores_of},
     };
-
-    #[test]
-    fn two_segments_of_one_dimension_by_hand() {
-        // sigma = 2 and rho = 1/2 in both, mean gradients 3 and then 1, b = 2, n = 10: F =
-        // (1 - e^-1) / 2 and tau = (2/10) (e^-1 F 3 + F 1).
-        let step = Stretch::new(2.0, 0.5);
-        assert!((step.push - 0.316_060_279_414).abs() < 1e-12);
-        assert!((step.decay - 0.367_879_441_171).abs() < 1e-12);
-        let tau = 0.2 * (step.decay * step.push * 3.0 + step.push);
-        assert!((tau - 0.132_975_303_263).abs() < 1e-12);
-        assert_eq!(Stretch::new(0.0, 0.5).push, 0.5);
-    }
 
     #[test]
     fn without_curvature_it_is_the_sum_over_checkpoints() {

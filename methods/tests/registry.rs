@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use attribench_methods::REGISTRY;
 
 /// Files that several methods share, and the registry itself.
-const SHARED: [&str; 20] = [
+const SHARED: [&str; 21] = [
     "cholesky",
     "credits",
     "curvature",
@@ -21,6 +21,7 @@ const SHARED: [&str; 20] = [
     "pair",
     "projection",
     "quadrature",
+    "segments",
     "similarity",
     "step_derivative",
     "suffix_array",
