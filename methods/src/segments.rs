@@ -1,9 +1,10 @@
 //! Training unrolled in segments of checkpoints, what all forms of SOURCE share.
 //!
-//! Within a segment training is a gradient flow with the mean curvature `C` of its checkpoints and a
-//! fixed preconditioner `P`: a change `d` of the parameters goes on as `d' = -(P C + gamma) d`. With
-//! `Q = P^{1/2}` this is `Q^{-1} (Q C Q + gamma) Q`, whose middle is symmetric and has an eigenbasis.
-//! Changes stay in the original coordinates from one segment to the next, as `P` differs.
+//! Within a segment training is a gradient flow with the mean curvature `C` of its checkpoints and
+//! a fixed preconditioner `P`: a change `d` of the parameters goes on as `d' = -(P C + gamma) d`.
+//! With `Q = P^{1/2}` this is `Q^{-1} (Q C Q + gamma) Q`, whose middle is symmetric and has an
+//! eigenbasis. Changes stay in the original coordinates from one segment to the next, as `P`
+//! differs.
 
 use std::{marker::PhantomData, ops::Range};
 

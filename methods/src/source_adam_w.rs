@@ -2,14 +2,15 @@
 //!
 //! # Computes
 //! `tau[i, q] = (1/n) b_q . sum_l (prod_{m > l} J_m) Q_l F_l Q_l g_il` with `Q = P^{1/2}`,
-//! `F = (1 - e^{-rho (Q C Q + gamma)}) (Q C Q + gamma)^-1`, `J = Q e^{-rho (Q C Q + gamma)} Q^-1`:
-//! `source` with the preconditioner `P = 1 / (sqrt(v^ + eps_root) + eps)` of the optimiser's states,
-//! its mean over the checkpoints of a segment. `gamma` is the decoupled weight decay. With `P = 1`
-//! this is `source`.
+//! `F = (1 - e^{-rho (Q C Q + gamma)}) (Q C Q + gamma)^-1`,
+//! `J = Q e^{-rho (Q C Q + gamma)} Q^-1`: `source` with the preconditioner
+//! `P = 1 / (sqrt(v^ + eps_root) + eps)` of the optimiser's states, its mean over the checkpoints
+//! of a segment. `gamma` is the decoupled weight decay. With `P = 1` this is `source`.
 //!
 //! # Reads
-//! Checkpoints with the optimiser's states. For each checkpoint twice one gradient for each training
-//! example and class (`fisher: expected`), and one for each training example; one for each query.
+//! Checkpoints with the optimiser's states. For each checkpoint twice one gradient for each
+//! training example and class (`fisher: expected`), and one for each training example; one for
+//! each query.
 //!
 //! # Shapes
 //! As `source`, and `Q` of each segment, `(p)`.
