@@ -4,7 +4,7 @@ use attribench_core::{
     Captures, Curvature, Examples, Labels, ModelAt, Quantity, ReadsWeights, Real, TokenTargets,
     View, stream,
 };
-use ndarray::{Array2, ArrayView1, ArrayView2, s};
+use ndarray::{Array2, ArrayView1, ArrayView2, Zip, s};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
@@ -271,12 +271,15 @@ impl<'a, T: Real> DampedCurvature<'a, T> {
         examples: &Examples<T>,
         directions: ArrayView2<'_, f64>,
     ) -> Array2<f64> {
+        let n = examples.len() as f64;
+        self.sums(examples, directions).mapv(|sum| sum.to_f64() / n)
+    }
+
+    /// `n C d`, `(k, p) -> (k, p)`.
+    fn sums(&self, examples: &Examples<T>, directions: ArrayView2<'_, f64>) -> Array2<T> {
         let ones = vec![T::one(); examples.len()];
         let narrowed = directions.mapv(T::from_f64);
-        let n = examples.len() as f64;
-        self.model
-            .curvature_products(examples, &ones, self.kind.into(), narrowed.view())
-            .mapv(|sum| sum.to_f64() / n)
+        self.model.curvature_products(examples, &ones, self.kind.into(), narrowed.view())
     }
 
     /// `C_lambda d` over the given examples, `(k, p) -> (k, p)`.
@@ -285,15 +288,13 @@ impl<'a, T: Real> DampedCurvature<'a, T> {
         examples: &Examples<T>,
         directions: ArrayView2<'_, f64>,
     ) -> Array2<f64> {
-        let mut products = self.undamped_products(examples, directions);
-        for (mut product, direction) in products.outer_iter_mut().zip(directions.outer_iter()) {
-            for ((product, direction), diagonal) in
-                product.iter_mut().zip(direction).zip(&self.diagonal)
-            {
-                *product += diagonal * direction;
-            }
-        }
-        products
+        let n = examples.len() as f64;
+        let sums = self.sums(examples, directions);
+        let diagonal = ArrayView1::from(&self.diagonal);
+        Zip::from(&sums)
+            .and(&directions)
+            .and_broadcast(&diagonal)
+            .map_collect(|sum, direction, diagonal| sum.to_f64() / n + diagonal * direction)
     }
 
     /// `C_lambda d` over all training examples, `(k, p) -> (k, p)`.

@@ -112,15 +112,15 @@ impl Method for EkFacCg {
         let inverses: Vec<f64> = damped.iter().map(|value| 1.0 / value).collect();
         let (layout, method) = (view.model().layout(), self.plain());
         Ok(influence::<Self, T>(view, Turn::none(layout), move |b| {
-            let precondition = |r: &ndarray::Array2<f64>| {
+            let precondition = |r: ndarray::Array2<f64>| {
                 // Any positive number will do where nothing is known.
                 let other = |j: usize| match curvature.diagonal[j] {
                     diagonal if diagonal > 0.0 => 1.0 / diagonal,
                     _ => 1.0,
                 };
-                basis.multiply(layout, r.clone(), &inverses, other)
+                basis.multiply(layout, r, &inverses, other)
             };
-            conjugate_gradients(b, &method, |d| curvature.products(d), precondition)
+            conjugate_gradients(b, &method, |d| curvature.products(d), Some(&precondition))
         }))
     }
 }

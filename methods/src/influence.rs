@@ -11,8 +11,9 @@ use ndarray::{Array2, s};
 
 use crate::{directions::Directions, label, pair, turn::Turn};
 
-/// Queries that are solved side by side.
-pub(crate) const BLOCK_QUERIES: usize = 32;
+/// Queries that are solved side by side: enough for fast products, few enough that what is kept of
+/// them stays near the processor.
+const BLOCK_QUERIES: usize = 32;
 
 /// Numbers that the directions of a block of queries may hold.
 const DIRECTION_NUMBERS: usize = 1 << 24;
@@ -22,7 +23,7 @@ const KEPT_NUMBERS: usize = 1 << 23;
 
 /// Queries in a block, for directions of `parameters` numbers.
 pub(crate) fn query_rows(parameters: usize) -> usize {
-    (DIRECTION_NUMBERS / parameters.max(1)).clamp(1, BLOCK_QUERIES * 4)
+    (DIRECTION_NUMBERS / parameters.max(1)).clamp(1, BLOCK_QUERIES)
 }
 
 /// Most bytes of the training captures that are kept, where a layer has one position.

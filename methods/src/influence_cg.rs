@@ -127,32 +127,37 @@ impl Method for InfluenceCg {
         let curvature = DampedCurvature::new(view, self.curvature, self.damping);
         let method = self.clone();
         Ok(influence::<Self, T>(view, Turn::none(view.model().layout()), move |b| {
-            conjugate_gradients(b, &method, |d| curvature.products(d), |r| r.clone())
+            conjugate_gradients(b, &method, |d| curvature.products(d), None)
         }))
     }
 }
 
-/// Solves `C x = b` for every row of `b`, `(k, p)`, with products of stacked directions and a
-/// preconditioner of them.
+/// Solves `C x = b` for every row of `b`, `(k, p)`, with products of stacked directions and, where
+/// there is one, a preconditioner of them.
 pub(crate) fn conjugate_gradients(
     b: Array2<f64>,
     method: &InfluenceCg,
     products: impl Fn(ArrayView2<'_, f64>) -> Array2<f64>,
-    precondition: impl Fn(&Array2<f64>) -> Array2<f64>,
+    precondition: Option<&dyn Fn(Array2<f64>) -> Array2<f64>>,
 ) -> Result<Array2<f64>, MethodError> {
-    let squares = |rows: &Array2<f64>| rows.map_axis(Axis(1), |row| row.dot(&row)).to_vec();
-    let targets: Vec<f64> = squares(&b).iter().map(|b| b * method.tolerance.powi(2)).collect();
+    let rows = 0..b.nrows();
     let mut x = Array2::<f64>::zeros(b.dim());
-    let mut d = precondition(&b);
-    let mut rz: Vec<f64> = (0..b.nrows()).map(|k| b.row(k).dot(&d.row(k))).collect();
-    let (mut r, mut rr) = (b.clone(), squares(&b));
+    let mut d = precondition.map_or_else(|| b.clone(), |precondition| precondition(b.clone()));
+    let mut rz: Vec<f64> = rows.clone().map(|k| b.row(k).dot(&d.row(k))).collect();
+    let mut rr: Vec<f64> = rows.clone().map(|k| b.row(k).dot(&b.row(k))).collect();
+    let targets: Vec<f64> = rr.iter().map(|square| square * method.tolerance.powi(2)).collect();
+    let mut r = b;
     for _ in 0..method.iterations {
         // A query that is done leaves the block, so that the others' products get cheaper.
-        let open: Vec<usize> = (0..rr.len()).filter(|&k| rr[k] > targets[k]).collect();
+        let open: Vec<usize> = rows.clone().filter(|&k| rr[k] > targets[k]).collect();
         if open.is_empty() {
             return Ok(x);
         }
-        let cd = products(d.select(Axis(0), &open).view());
+        let cd = if open.len() == rows.len() {
+            products(d.view())
+        } else {
+            products(d.select(Axis(0), &open).view())
+        };
         for (&k, cd) in open.iter().zip(cd.outer_iter()) {
             let curvature_along = d.row(k).dot(&cd);
             if curvature_along.is_nan() || curvature_along <= 0.0 {
@@ -161,13 +166,15 @@ pub(crate) fn conjugate_gradients(
             let alpha = rz[k] / curvature_along;
             x.row_mut(k).scaled_add(alpha, &d.row(k));
             r.row_mut(k).scaled_add(-alpha, &cd);
+            rr[k] = r.row(k).dot(&r.row(k));
         }
-        let z = precondition(&r.select(Axis(0), &open));
-        for (&k, z) in open.iter().zip(z.outer_iter()) {
-            let next = r.row(k).dot(&z);
+        drop(cd);
+        let z = precondition.map(|precondition| precondition(r.select(Axis(0), &open)));
+        for (place, &k) in open.iter().enumerate() {
+            let z = z.as_ref().map_or(r.row(k), |z| z.row(place));
+            let next = if precondition.is_some() { r.row(k).dot(&z) } else { rr[k] };
             let beta = next / rz[k];
             rz[k] = next;
-            rr[k] = r.row(k).dot(&r.row(k));
             d.row_mut(k).zip_mut_with(&z, |d, z| *d = z + beta * *d);
         }
     }

@@ -46,7 +46,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     CurvatureKind, Damping,
     curvature::DampedCurvature,
-    influence::{BLOCK_QUERIES, influence, kept_bytes},
+    influence::{influence, kept_bytes, query_rows},
     turn::Turn,
 };
 
@@ -121,7 +121,7 @@ impl Method for Lissa {
         number: usize,
     ) -> u64 {
         // Right-hand side, term, sum, and the product in both number types.
-        (5 * queries.min(4 * BLOCK_QUERIES) * parameters * size_of::<f64>()) as u64
+        (5 * query_rows(parameters).min(queries) * parameters * size_of::<f64>()) as u64
             + kept_bytes(examples, parameters, number)
     }
 

@@ -157,11 +157,16 @@ fn exposure<T: Real>(trainer: &Trainer<'_, T>, steps: std::ops::Range<usize>) ->
     exposure
 }
 
+/// How many examples tell how far the training loss has come: their mean is known to a few
+/// hundredths of an example's spread, and all of many states would cost more than the training.
+const JUDGING_EXAMPLES: usize = 1_000;
+
 /// Indices of states that split the way of the training loss, from its start to its end, evenly.
 ///
-/// The loss is made monotone first (its running minimum), so that a rise does not confuse the
-/// search. The last state is always chosen, and none twice; a run that keeps fewer states than
-/// asked for gives them all but the first.
+/// The loss is that of [`JUDGING_EXAMPLES`] of the examples, evenly apart, and is made monotone
+/// first (its running minimum), so that a rise does not confuse the search. The last state is
+/// always chosen, and none twice; a run that keeps fewer states than asked for gives them all but
+/// the first.
 fn choose_checkpoints<T: Real>(
     trainer: &Trainer<'_, T>,
     states: &[State<T>],
@@ -172,11 +177,15 @@ fn choose_checkpoints<T: Real>(
     if wanted == 1 {
         return vec![last];
     }
+    let examples = trainer.train().len();
+    let judging = examples.min(JUDGING_EXAMPLES);
+    let rows: Vec<usize> = (0..judging).map(|place| place * examples / judging).collect();
+    let judging = trainer.train().select(&rows);
     let mut lowest = f64::INFINITY;
     let losses: Vec<f64> = states
         .iter()
         .map(|state| {
-            lowest = lowest.min(trainer.model().mean_loss(&state.parameters, trainer.train()));
+            lowest = lowest.min(trainer.model().mean_loss(&state.parameters, &judging));
             lowest
         })
         .collect();

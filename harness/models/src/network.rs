@@ -94,6 +94,10 @@ pub(crate) enum Start {
 /// enough that a block's buffers stay in cache.
 const BLOCK_ROWS: usize = 256;
 
+/// Numbers that move with each direction in a block of curvature products: directions are laid out
+/// anew for every block, so that models whose values are few take more rows at a time.
+const MOVED_NUMBERS: usize = 1 << 14;
+
 /// Bytes of parameters and momenta that a stack may hold: half of a usual core's second-level
 /// cache.
 const STACK_BYTES: usize = 1 << 20;
@@ -435,6 +439,16 @@ impl Network {
         if self.is_plain() { BLOCK_ROWS } else { (BLOCK_NUMBERS / numbers).clamp(1, BLOCK_ROWS) }
     }
 
+    /// The same for curvature products, whatever the number of directions.
+    fn curvature_rows(&self) -> usize {
+        if !self.is_plain() {
+            return self.block_rows();
+        }
+        let moved = self.widths.iter().zip(&self.is_moved).filter(|(_, is_moved)| **is_moved);
+        let numbers: usize = moved.map(|(width, _)| width).sum();
+        (MOVED_NUMBERS / numbers.max(1)).clamp(BLOCK_ROWS, 4 * BLOCK_ROWS)
+    }
+
     /// The op that gives the outputs; behind it they are only put in their places.
     fn head_op(&self) -> usize {
         let is_dense = |op: &Op| matches!(op, Op::Dense(_));
@@ -737,7 +751,7 @@ impl<T: Real> Model<T> for Network {
         let directions = directions.as_standard_layout();
         let directions = directions.view();
         let mut products = Array2::zeros(directions.dim());
-        for (start, block) in examples.blocks(self.block_rows()) {
+        for (start, block) in examples.blocks(self.curvature_rows()) {
             let weights = &weights[start..start + block.len()];
             let mut tape =
                 self.output_gradients(theta, &block, curvature.quantity(), Some(weights));
@@ -764,7 +778,7 @@ impl<T: Real> Model<T> for Network {
         let directions = directions.as_standard_layout();
         let directions = directions.view();
         let mut result = Array2::zeros((examples.len(), directions.nrows()));
-        for (start, block) in examples.blocks(self.block_rows()) {
+        for (start, block) in examples.blocks(self.curvature_rows()) {
             let rows = block.len();
             let weights = &weights[start..start + rows];
             let mut tape = self.output_gradients(theta, &block, Quantity::Loss, None);
