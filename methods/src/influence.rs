@@ -11,9 +11,12 @@ use ndarray::{Array2, s};
 
 use crate::{directions::Directions, label, pair, turn::Turn};
 
-/// Queries that are solved side by side: enough for fast products, few enough that what is kept of
-/// them stays near the processor.
+/// Queries that are solved side by side where training examples are captured once for all: enough
+/// for fast products, few enough that what is kept of them stays near the processor.
 const BLOCK_QUERIES: usize = 32;
+
+/// Most queries that are solved side by side, where each block captures the examples again.
+const MOST_QUERIES: usize = 128;
 
 /// Numbers that the directions of a block of queries may hold.
 const DIRECTION_NUMBERS: usize = 1 << 24;
@@ -21,9 +24,9 @@ const DIRECTION_NUMBERS: usize = 1 << 24;
 /// Numbers of the captures of all training examples that are kept for several blocks of queries.
 const KEPT_NUMBERS: usize = 1 << 23;
 
-/// Queries in a block, for directions of `parameters` numbers.
+/// Most queries in a block, for directions of `parameters` numbers.
 pub(crate) fn query_rows(parameters: usize) -> usize {
-    (DIRECTION_NUMBERS / parameters.max(1)).clamp(1, BLOCK_QUERIES)
+    (DIRECTION_NUMBERS / parameters.max(1)).clamp(1, MOST_QUERIES)
 }
 
 /// Most bytes of the training captures that are kept, where a layer has one position.
@@ -98,10 +101,11 @@ where
             let captures = pair::train_captures(model, train);
             captures.map(|(start, g)| (start, self.turn.apply(g)))
         };
-        let rows = query_rows(layout.parameters());
+        let is_small = train.len() * layout.captured_numbers() <= KEPT_NUMBERS;
+        let most = query_rows(layout.parameters());
+        let rows = if is_small { most.min(BLOCK_QUERIES) } else { most };
         // Several blocks of queries ask for the same captures.
         let is_asked_again = queries.examples.len() > rows;
-        let is_small = train.len() * layout.captured_numbers() <= KEPT_NUMBERS;
         let kept = (is_small && is_asked_again).then(|| captured().collect::<Vec<_>>());
         for (first, block) in queries.examples.blocks(rows) {
             let asked = Queries { examples: block, utility: queries.utility };
