@@ -227,10 +227,12 @@ fn drawn_tokens<T: Real>(
 
 /// Softmax of a row of logits.
 pub(crate) fn probabilities<T: Real>(logits: ArrayView1<'_, T>) -> Vec<f64> {
-    let top = logits.iter().fold(f64::NEG_INFINITY, |top, logit| top.max(logit.to_f64()));
-    let exponentials: Vec<f64> = logits.iter().map(|logit| (logit.to_f64() - top).exp()).collect();
-    let sum: f64 = exponentials.iter().sum();
-    exponentials.iter().map(|value| value / sum).collect()
+    let top =
+        logits.iter().copied().fold(logits[0], |top, logit| if logit > top { logit } else { top });
+    let mut exponentials: Vec<T> = logits.iter().map(|&logit| logit - top).collect();
+    T::exp_in_place(&mut exponentials);
+    let sum: f64 = exponentials.iter().map(|value| value.to_f64()).sum();
+    exponentials.iter().map(|value| value.to_f64() / sum).collect()
 }
 
 /// The class whose stretch of the unit interval holds `uniform`.

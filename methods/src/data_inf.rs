@@ -110,7 +110,7 @@ impl<T: Real> Fitted<'_, T> {
         let mut products = Array2::zeros(values.dim());
         for (start, g) in &self.train_captures {
             let mut rows = Array2::zeros((g.len(), b.len()));
-            pair::add_block_products(g, b, layout, block, &mut rows);
+            pair::add_block_products(&g.layers, &b.layers, layout, block, &mut rows);
             products.slice_mut(s![*start..start + g.len(), ..]).assign(&rows);
         }
         values.scaled_add(1.0 / (n * lambda), &products);
@@ -120,7 +120,7 @@ impl<T: Real> Fitted<'_, T> {
         for (start, g) in &self.train_captures {
             for (other, h) in &self.train_captures {
                 let mut between = Array2::zeros((g.len(), h.len()));
-                pair::add_block_products(g, h, layout, block, &mut between);
+                pair::add_block_products(&g.layers, &h.layers, layout, block, &mut between);
                 let rows = values.slice_mut(s![*start..start + g.len(), ..]);
                 let shares = products.slice(s![*other..other + h.len(), ..]);
                 // (m, m') x (m', q) -> (m, q)

@@ -11,7 +11,14 @@ use attribench_core::{
 };
 use ndarray::{Array1, Array2, ArrayView2, ArrayViewMut2, Axis, s};
 
-use crate::pair;
+use crate::{pair, turn::Turn};
+
+/// Numbers that gradients that are formed once for many products may hold.
+const FORMED_NUMBERS: usize = 1 << 24;
+
+/// Numbers in the widest vector of a processor: products whose width is a multiple read them as
+/// they lie.
+const VECTOR: usize = 16;
 
 /// Columns of one product with layer-shaped directions: its images stay near the processor.
 const IMAGE_COLUMNS: usize = 512;
@@ -22,6 +29,8 @@ pub(crate) struct Directions<T> {
     count: usize,
     /// One for each block of the layout.
     parts: Vec<Part<T>>,
+    /// What parts that are captured read.
+    captured: Vec<LayerCapture<T>>,
 }
 
 /// What the directions hold of one block.
@@ -30,59 +39,73 @@ enum Part<T> {
     /// turned, `(in, chunk out)`, as products read them fastest; and biases, `(k, out)`, where the
     /// layer has them.
     Layer { index: usize, weights: Vec<Array2<T>>, biases: Option<Array2<T>> },
-    /// Any other, `(k, p_l)`.
+    /// Any other, `(p_l, k)`, with columns of 0 up to whole vectors of the processor.
     Flat(Array2<T>),
+    /// Gradients that are not formed.
+    Captured,
+    /// All 0.
+    Zero,
 }
 
 impl<T: Real> Directions<T> {
     /// Takes directions `x` of the parameters in `layout`, `(k, p)`.
     pub(crate) fn new(layout: &Layout, x: ArrayView2<'_, f64>) -> Self {
-        let part = |block: &Block| {
-            let x = x.slice(s![.., block.range.clone()]);
-            let Some(index) = pair::single_layer(layout, block) else {
-                return Part::Flat(x.mapv(T::from_f64));
-            };
-            let layer = &layout.layers()[index];
-            let (inputs, outputs) = (layer.inputs, layer.outputs);
-            let turned = |range: Range<usize>| {
-                let mut turned = Array2::zeros((inputs, range.len() * outputs));
-                for (place, direction) in range.enumerate() {
-                    let weight = x.slice(s![direction, ..inputs * outputs]);
-                    let weight = weight.to_shape((outputs, inputs)).expect("outputs by inputs");
-                    let columns = place * outputs..(place + 1) * outputs;
-                    assign_turned(turned.slice_mut(s![.., columns]), weight.view());
-                }
-                turned
-            };
-            let weights = chunks(x.nrows(), outputs).map(turned).collect();
-            let biases = layer.has_bias().then(|| x.slice(s![.., inputs * outputs..]));
-            Part::Layer { index, weights, biases: biases.map(|biases| biases.mapv(T::from_f64)) }
-        };
+        let part = |block: &Block| Part::new(layout, block, x.slice(s![.., block.range.clone()]));
         Self::of(layout, x.nrows(), part)
+    }
+
+    /// The gradients `b` themselves, for products with those of `examples` examples: formed where
+    /// that is cheaper and they are few.
+    pub(crate) fn gradients(b: Captures<T>, layout: &Layout, examples: usize) -> Self {
+        let formed = |block: &&Block| pair::is_cheaper_formed(&b.layers, layout, block, examples);
+        let numbers: usize =
+            layout.blocks().iter().filter(formed).map(|block| b.len() * block.range.len()).sum();
+        let part = |block: &Block| {
+            if numbers > FORMED_NUMBERS || !formed(&block) {
+                return Part::Captured;
+            }
+            Part::flat(formed_gradients(&b, layout, block).view())
+        };
+        let directions = Self::of(layout, b.len(), part);
+        Self { captured: b.layers, ..directions }
     }
 
     /// The gradients `b`, coordinate by coordinate over `divisors`, `p`.
     pub(crate) fn divided(b: &Captures<T>, layout: &Layout, divisors: &[f64]) -> Self {
         let part = |block: &Block| {
-            let factors = divisors[block.range.clone()].iter().map(|by| T::from_f64(1.0 / by));
-            let factors: Array1<T> = factors.collect();
+            let factors = inverses(&divisors[block.range.clone()]);
             if let Some(index) = pair::single_layer(layout, block) {
                 return Part::divided(&b.layers[index], index, &layout.layers()[index], factors);
             }
-            let mut x = Array2::zeros((b.len(), factors.len()));
-            pair::for_each_chunk(b, layout, block, |start, gradients| {
-                let mut rows = x.slice_mut(s![start..start + gradients.nrows(), ..]);
-                rows.assign(&gradients);
-                rows *= &factors;
-            });
-            Part::Flat(x)
+            Part::flat((formed_gradients(b, layout, block) * &factors).view())
+        };
+        Self::of(layout, b.len(), part)
+    }
+
+    /// The same of gradients `b` mapped by `turn`, mapped back by its transpose to the parameters
+    /// in `layout`: `g_i . x_k` of gradients `g` that are not mapped are the products of
+    /// [`Self::divided`] with mapped ones.
+    pub(crate) fn divided_and_turned_back(
+        b: &Captures<T>,
+        turn: &Turn<T>,
+        layout: &Layout,
+        divisors: &[f64],
+    ) -> Self {
+        let part = |block: &Block| {
+            let [index] = block.layers[..] else { return Part::Zero };
+            let Some(place) = turn.place_of(index) else { return Part::Zero };
+            let image = &turn.layout.blocks()[place];
+            let factors = inverses(&divisors[image.range.clone()]);
+            let x = formed_gradients(b, &turn.layout, image) * &factors;
+            let x = turn.turned_back(place, x.view(), &layout.layers()[index]);
+            Part::new(layout, block, x.view())
         };
         Self::of(layout, b.len(), part)
     }
 
     fn of(layout: &Layout, count: usize, part: impl Fn(&Block) -> Part<T>) -> Self {
         let parts = layout.blocks().iter().map(part).collect();
-        Self { layout: layout.clone(), count, parts }
+        Self { layout: layout.clone(), count, parts, captured: Vec::new() }
     }
 
     /// `g_i . x_k`, `(n, k)`.
@@ -109,18 +132,67 @@ impl<T: Real> Directions<T> {
                 Part::Flat(x) => {
                     pair::for_each_chunk_of(g, &self.layout, block, |start, gradients| {
                         // (m, p_l) x (p_l, k) -> (m, k)
-                        let products = math::matmul(gradients, x.t());
+                        let products = math::matmul(gradients, x.view());
                         let mut rows = sum.slice_mut(s![start..start + products.nrows(), ..]);
+                        let products = products.slice(s![.., ..rows.ncols()]);
                         rows.zip_mut_with(&products, |sum, product| *sum += product.to_f64());
                     });
                 }
+                Part::Captured => {
+                    pair::add_block_products(g, &self.captured, &self.layout, block, &mut sum);
+                }
+                Part::Zero => {}
             }
         }
         sum
     }
 }
 
+/// `1 / divisors` in `T`.
+fn inverses<T: Real>(divisors: &[f64]) -> Array1<T> {
+    divisors.iter().map(|by| T::from_f64(1.0 / by)).collect()
+}
+
+/// All gradients of one block, `(n, p_l)`.
+fn formed_gradients<T: Real>(b: &Captures<T>, layout: &Layout, block: &Block) -> Array2<T> {
+    let mut x = Array2::zeros((b.len(), block.range.len()));
+    pair::for_each_chunk(b, layout, block, |start, gradients| {
+        x.slice_mut(s![start..start + gradients.nrows(), ..]).assign(&gradients);
+    });
+    x
+}
+
 impl<T: Real> Part<T> {
+    /// Takes the directions' share `x` of a block, `(k, p_l)`.
+    fn new<S: Real>(layout: &Layout, block: &Block, x: ArrayView2<'_, S>) -> Self {
+        let narrow = |value: &S| T::from_f64(value.to_f64());
+        let Some(index) = pair::single_layer(layout, block) else {
+            return Self::flat(x);
+        };
+        let layer = &layout.layers()[index];
+        let (inputs, outputs) = (layer.inputs, layer.outputs);
+        let turned = |range: Range<usize>| {
+            let mut turned = Array2::zeros((inputs, range.len() * outputs));
+            for (place, direction) in range.enumerate() {
+                let weight = x.slice(s![direction, ..inputs * outputs]);
+                let weight = weight.to_shape((outputs, inputs)).expect("outputs by inputs");
+                let columns = place * outputs..(place + 1) * outputs;
+                assign_turned(turned.slice_mut(s![.., columns]), weight.view());
+            }
+            turned
+        };
+        let weights = chunks(x.nrows(), outputs).map(turned).collect();
+        let biases = layer.has_bias().then(|| x.slice(s![.., inputs * outputs..]).map(narrow));
+        Self::Layer { index, weights, biases }
+    }
+
+    /// Takes directions that stay what they are, `(k, p_l)`.
+    fn flat<S: Real>(x: ArrayView2<'_, S>) -> Self {
+        let mut turned = Array2::zeros((x.ncols(), x.nrows().next_multiple_of(VECTOR)));
+        assign_turned(turned.slice_mut(s![.., ..x.nrows()]), x);
+        Self::Flat(turned)
+    }
+
     /// Gradients of a dense layer at one position, coordinate by coordinate times `factors`, `p_l`.
     fn divided(b: &LayerCapture<T>, index: usize, layer: &Layer, factors: Array1<T>) -> Self {
         let (inputs, outputs) = (layer.inputs, layer.outputs);
@@ -164,7 +236,7 @@ fn chunks(k: usize, outputs: usize) -> impl Iterator<Item = Range<usize>> {
 }
 
 /// `turned = weight^T` in `T`, in squares that stay near the processor.
-fn assign_turned<T: Real>(mut turned: ArrayViewMut2<'_, T>, weight: ArrayView2<'_, f64>) {
+fn assign_turned<T: Real, S: Real>(mut turned: ArrayViewMut2<'_, T>, weight: ArrayView2<'_, S>) {
     const SIDE: usize = 32;
     for (mut turned, weight) in
         turned.axis_chunks_iter_mut(Axis(0), SIDE).zip(weight.axis_chunks_iter(Axis(1), SIDE))
@@ -172,7 +244,7 @@ fn assign_turned<T: Real>(mut turned: ArrayViewMut2<'_, T>, weight: ArrayView2<'
         for (mut turned, weight) in
             turned.axis_chunks_iter_mut(Axis(1), SIDE).zip(weight.axis_chunks_iter(Axis(0), SIDE))
         {
-            turned.zip_mut_with(&weight.t(), |to, &value| *to = T::from_f64(value));
+            turned.zip_mut_with(&weight.t(), |to, value| *to = T::from_f64(value.to_f64()));
         }
     }
 }

@@ -31,7 +31,7 @@ use attribench_core::{
 use ndarray::{Array2, s};
 use serde::{Deserialize, Serialize};
 
-use crate::{label, pair};
+use crate::{directions::Directions, label, pair};
 
 /// See the [module](self).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -64,10 +64,11 @@ impl<T: Real> Scorer<T> for Fitted<'_, T> {
         let (model, train) = (self.view.model(), self.view.train());
         let b = pair::query_captures(model, queries);
         let b_scales = inverse_norms(&pair::squared_norms(&b, model.layout()));
+        let b = Directions::gradients(b, model.layout(), train.len());
         let mut values = Array2::zeros((train.len(), queries.examples.len()));
         for (start, g) in pair::train_captures(model, train) {
             let g_scales = inverse_norms(&pair::squared_norms(&g, model.layout()));
-            let mut products = pair::gradient_products(&g, &b, model.layout());
+            let mut products = b.products(&g);
             for ((i, q), product) in products.indexed_iter_mut() {
                 *product *= g_scales[i] * b_scales[q];
             }

@@ -71,7 +71,7 @@ impl<T: Real> Scorer<T> for Fitted<'_, T> {
         let mut values = Array2::zeros((train.len(), b.len()));
         for (start, g) in pair::train_captures(model, train) {
             let mut products = Array2::zeros((g.len(), b.len()));
-            pair::add_block_products(&g, &b, layout, block, &mut products);
+            pair::add_block_products(&g.layers, &b.layers, layout, block, &mut products);
             values.slice_mut(s![start..start + g.len(), ..]).assign(&products);
         }
         values *= self.view.recipe().mean_exposure(train.len());

@@ -4,8 +4,7 @@
 use std::marker::PhantomData;
 
 use attribench_core::{
-    Access, Captures, Layout, Method, MethodError, Queries, ReadsWeights, Real, Scorer, Scores,
-    View,
+    Captures, Method, MethodError, Queries, ReadsWeights, Real, Scorer, Scores, View,
 };
 use ndarray::{Array2, s};
 
@@ -34,6 +33,17 @@ pub(crate) fn kept_bytes(examples: usize, parameters: usize, number: usize) -> u
     (KEPT_NUMBERS.min(2 * examples * parameters) * number) as u64
 }
 
+/// Solves with the curvature, for a block of queries.
+type Solve<'a> = Box<dyn Fn(Array2<f64>) -> Result<Array2<f64>, MethodError> + 'a>;
+
+/// How directions are made of gradients.
+enum Inverse<'a> {
+    /// `C^-1 b` of stacked gradients, `(k, p) -> (k, p)`.
+    Solve(Solve<'a>),
+    /// `b` over the damped curvature's diagonal.
+    Diagonal(Vec<f64>),
+}
+
 /// `tau[i, q] = (1/n) solve(b_q) . g_i` with gradients mapped by `turn`.
 pub(crate) fn influence<'a, M, T: Real>(
     view: View<'a, M::Access, T>,
@@ -44,9 +54,8 @@ where
     M: Method,
     M::Access: ReadsWeights,
 {
-    along_directions::<M, T>(view, turn, move |b, layout| {
-        Ok(Directions::new(layout, solve(pair::gradients(b, layout))?.view()))
-    })
+    let inverse = Inverse::Solve(Box::new(solve));
+    Box::new(Influence::<'a, M, T> { view, turn, inverse, method: PhantomData })
 }
 
 /// `tau[i, q] = (1/n) (b_q / damped) . g_i` with gradients mapped by `turn`, in whose image the
@@ -60,48 +69,63 @@ where
     M: Method,
     M::Access: ReadsWeights,
 {
-    along_directions::<M, T>(view, turn, move |b, layout| {
-        Ok(Directions::divided(b, layout, &damped))
-    })
+    let inverse = Inverse::Diagonal(damped);
+    Box::new(Influence::<'a, M, T> { view, turn, inverse, method: PhantomData })
 }
 
-fn along_directions<'a, M, T: Real>(
+struct Influence<'a, M: Method, T> {
     view: View<'a, M::Access, T>,
     turn: Turn<T>,
-    directions: impl Fn(&Captures<T>, &Layout) -> Result<Directions<T>, MethodError> + 'a,
-) -> Box<dyn Scorer<T> + 'a>
-where
-    M: Method,
-    M::Access: ReadsWeights,
-{
-    let method = PhantomData::<fn() -> M>;
-    Box::new(Influence::<'a, M, M::Access, T, _> { view, turn, directions, method })
-}
-
-struct Influence<'a, M, A, T, S> {
-    view: View<'a, A, T>,
-    turn: Turn<T>,
-    /// From the captures of `k` queries to their directions.
-    directions: S,
+    inverse: Inverse<'a>,
     method: PhantomData<fn() -> M>,
 }
 
-impl<M, A, T, S> Scorer<T> for Influence<'_, M, A, T, S>
+impl<M, T> Influence<'_, M, T>
 where
-    M: Method<Access = A>,
-    A: Access + ReadsWeights,
+    M: Method,
+    M::Access: ReadsWeights,
     T: Real,
-    S: Fn(&Captures<T>, &Layout) -> Result<Directions<T>, MethodError>,
+{
+    /// From the captures of `k` queries to their directions, in the space of the parameters if
+    /// they are to be mapped back to it.
+    fn directions(
+        &self,
+        b: Captures<T>,
+        is_mapped_back: bool,
+    ) -> Result<Directions<T>, MethodError> {
+        let b = self.turn.apply(b);
+        let layout = &self.turn.layout;
+        Ok(match &self.inverse {
+            Inverse::Solve(solve) => {
+                Directions::new(layout, solve(pair::gradients(&b, layout))?.view())
+            }
+            Inverse::Diagonal(damped) if is_mapped_back => {
+                let whole = self.view.model().layout();
+                Directions::divided_and_turned_back(&b, &self.turn, whole, damped)
+            }
+            Inverse::Diagonal(damped) => Directions::divided(&b, layout, damped),
+        })
+    }
+}
+
+impl<M, T> Scorer<T> for Influence<'_, M, T>
+where
+    M: Method,
+    M::Access: ReadsWeights,
+    T: Real,
 {
     fn score(&mut self, queries: &Queries<T>) -> Result<Scores, MethodError> {
-        let (train, model, layout) = (self.view.train(), self.view.model(), &self.turn.layout);
-        let n = train.len() as f64;
-        let mut values = Array2::zeros((train.len(), queries.examples.len()));
+        let (train, model) = (self.view.train(), self.view.model());
+        let n = train.len();
+        let is_mapped_back = matches!(self.inverse, Inverse::Diagonal(_))
+            && self.turn.is_cheaper_turned_back(model.layout(), n, queries.examples.len());
+        let layout = if is_mapped_back { model.layout() } else { &self.turn.layout };
+        let mut values = Array2::zeros((n, queries.examples.len()));
         let captured = || {
             let captures = pair::train_captures(model, train);
-            captures.map(|(start, g)| (start, self.turn.apply(g)))
+            captures.map(|(start, g)| (start, if is_mapped_back { g } else { self.turn.apply(g) }))
         };
-        let is_small = train.len() * layout.captured_numbers() <= KEPT_NUMBERS;
+        let is_small = n * layout.captured_numbers() <= KEPT_NUMBERS;
         let most = query_rows(layout.parameters());
         let rows = if is_small { most.min(BLOCK_QUERIES) } else { most };
         // Several blocks of queries ask for the same captures.
@@ -109,11 +133,11 @@ where
         let kept = (is_small && is_asked_again).then(|| captured().collect::<Vec<_>>());
         for (first, block) in queries.examples.blocks(rows) {
             let asked = Queries { examples: block, utility: queries.utility };
-            let b = self.turn.apply(pair::query_captures(model, &asked));
-            let x = (self.directions)(&b, layout)?;
+            let x = self.directions(pair::query_captures(model, &asked), is_mapped_back)?;
             let mut columns = values.slice_mut(s![.., first..first + asked.ids().len()]);
             let mut score = |start: usize, g: &Captures<T>| {
-                columns.slice_mut(s![start..start + g.len(), ..]).assign(&(x.products(g) / n));
+                let products = x.products(g) / n as f64;
+                columns.slice_mut(s![start..start + g.len(), ..]).assign(&products);
             };
             match &kept {
                 Some(kept) => kept.iter().for_each(|(start, g)| score(*start, g)),

@@ -41,6 +41,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Damping, Fisher,
+    directions::Directions,
     ek_fac::{refuse_singular, working_bytes},
     influence::influence_by_diagonal,
     kronecker::Eigenbasis,
@@ -150,10 +151,11 @@ impl<T: Real> Scorer<T> for Fitted<'_, T> {
     fn score(&mut self, queries: &Queries<T>) -> Result<Scores, MethodError> {
         let (train, model) = (self.view.train(), self.view.model());
         let x = self.solved.apply(pair::query_captures(model, queries));
+        let x = Directions::gradients(x, &self.turn.layout, train.len());
         let mut values = Array2::zeros((train.len(), queries.examples.len()));
         for (start, g) in pair::train_captures(model, train) {
             let g = self.turn.apply(g);
-            let products = pair::gradient_products(&g, &x, &self.turn.layout);
+            let products = x.products(&g);
             values
                 .slice_mut(s![start..start + g.len(), ..])
                 .assign(&(products / train.len() as f64));

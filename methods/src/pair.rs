@@ -13,6 +13,8 @@ use attribench_core::{
 };
 use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis, s};
 
+use crate::directions::Directions;
+
 /// Training rows captured at a time: enough for fast products, few enough to stay in cache.
 pub(crate) const BLOCK_ROWS: usize = 256;
 
@@ -48,30 +50,18 @@ pub(crate) fn train_query_products<T: Real>(
     train: &Examples<T>,
     queries: &Queries<T>,
 ) -> Array2<f64> {
-    let b = query_captures(model, queries);
+    let b = Directions::gradients(query_captures(model, queries), model.layout(), train.len());
     let mut products = Array2::zeros((train.len(), queries.examples.len()));
     for (start, g) in train_captures(model, train) {
-        products.slice_mut(s![start..start + g.len(), ..]).assign(&gradient_products(
-            &g,
-            &b,
-            model.layout(),
-        ));
+        products.slice_mut(s![start..start + g.len(), ..]).assign(&b.products(&g));
     }
     products
 }
 
-/// `g_i . b_q`, `(n, q)`: at one position `sum_l (a_i . a_q + 1) (delta_i . delta_q)`.
+/// `g_i . b_q` without the share of the first `blocks` blocks, `(n, q)`: at one position
+/// `sum_l (a_i . a_q + 1) (delta_i . delta_q)`.
 ///
 /// The products run in `T`; positions and layers are summed in `f64`.
-pub(crate) fn gradient_products<T: Real>(
-    g: &Captures<T>,
-    b: &Captures<T>,
-    layout: &Layout,
-) -> Array2<f64> {
-    gradient_products_from(0, g, b, layout)
-}
-
-/// [`gradient_products`] without the share of the first `blocks` blocks.
 pub(crate) fn gradient_products_from<T: Real>(
     blocks: usize,
     g: &Captures<T>,
@@ -80,29 +70,37 @@ pub(crate) fn gradient_products_from<T: Real>(
 ) -> Array2<f64> {
     let mut sum = Array2::zeros((g.len(), b.len()));
     for block in &layout.blocks()[blocks..] {
-        add_block_products(g, b, layout, block, &mut sum);
+        add_block_products(&g.layers, &b.layers, layout, block, &mut sum);
     }
     sum
 }
 
 /// `sum += g_i . b_q` of the part in one block, `(n, q)`.
 pub(crate) fn add_block_products<T: Real>(
-    g: &Captures<T>,
-    b: &Captures<T>,
+    g: &[LayerCapture<T>],
+    b: &[LayerCapture<T>],
     layout: &Layout,
     block: &Block,
     sum: &mut Array2<f64>,
 ) {
-    let (of_g, of_b) = (Uses::of(&g.layers, layout, block), Uses::of(&b.layers, layout, block));
-    let pairs = g.len() as f64 * b.len() as f64;
-    let explicit = pairs * block.range.len() as f64
-        + g.len() as f64 * of_g.forming_cost()
-        + b.len() as f64 * of_b.forming_cost();
-    if single_layer(layout, block).is_some() || pairs * of_g.ghost_cost(&of_b) <= explicit {
+    let (of_g, of_b) = (Uses::of(g, layout, block), Uses::of(b, layout, block));
+    if single_layer(layout, block).is_some() || !of_g.is_cheaper_formed(of_g.examples, &of_b) {
         of_g.add_ghost_products(&of_b, sum);
     } else {
         of_g.add_explicit_products(&of_b, sum);
     }
+}
+
+/// Whether the gradients `b` of one block are better formed for products with those of `examples`
+/// examples of the same model.
+pub(crate) fn is_cheaper_formed<T: Real>(
+    b: &[LayerCapture<T>],
+    layout: &Layout,
+    block: &Block,
+    examples: usize,
+) -> bool {
+    let of_b = Uses::of(b, layout, block);
+    single_layer(layout, block).is_none() && of_b.is_cheaper_formed(examples, &of_b)
 }
 
 /// Multiplies every gradient by its number.
@@ -381,6 +379,14 @@ impl<'a, T: Real> Uses<'a, T> {
         self.parameters as f64 + self.uses.iter().map(cost).sum::<usize>() as f64
     }
 
+    /// Whether products of `examples` gradients like these and others cost less when formed.
+    fn is_cheaper_formed(&self, examples: usize, others: &Self) -> bool {
+        let (n, q) = (examples as f64, others.examples as f64);
+        let explicit =
+            n * q * self.parameters as f64 + n * self.forming_cost() + q * others.forming_cost();
+        n * q * self.ghost_cost(others) > explicit
+    }
+
     /// Multiply-adds of one ghost product.
     fn ghost_cost(&self, others: &Self) -> f64 {
         let mut cost = 0;
@@ -476,9 +482,11 @@ mod tests {
     use ndarray::{Array2, s};
     use proptest::prelude::*;
 
-    use crate::directions::directional_products;
+    use crate::directions::{Directions, directional_products};
 
-    use super::{add_gradients, block_squared_norms, gradient_products, gradients, squared_norms};
+    use super::{
+        add_gradients, block_squared_norms, gradient_products_from, gradients, squared_norms,
+    };
 
     /// Numbers in (-1, 1) that look random and depend on `seed` alone.
     fn numbers(seed: u64, shape: (usize, usize)) -> Array2<f64> {
@@ -574,7 +582,10 @@ mod tests {
             let (g, b) = (captures(&layout, n, seed), captures(&layout, q, seed + 1));
             let (slow_g, slow_b) = (slowly(&g, &layout), slowly(&b, &layout));
             assert_close(&gradients(&g, &layout), &slow_g, "gradients");
-            assert_close(&gradient_products(&g, &b, &layout), &slow_g.dot(&slow_b.t()), "products");
+            let products = gradient_products_from(0, &g, &b, &layout);
+            assert_close(&products, &slow_g.dot(&slow_b.t()), "products");
+            let formed = Directions::gradients(b.clone(), &layout, n).products(&g);
+            assert_close(&formed, &slow_g.dot(&slow_b.t()), "products with formed gradients");
             let norms = Array2::from_shape_vec((n, 1), squared_norms(&g, &layout)).unwrap();
             let squares = |part: ndarray::ArrayView2<'_, f64>| {
                 Array2::from_shape_fn((n, 1), |(i, _)| part.row(i).dot(&part.row(i)))

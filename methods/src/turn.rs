@@ -6,7 +6,7 @@
 //! captures works on mapped ones: rotations to an eigenbasis, random projections, masks.
 
 use attribench_core::{Captures, Inputs, Layer, LayerCapture, LayerKind, Layout, Real, math};
-use ndarray::{Array2, Axis, s};
+use ndarray::{Array2, ArrayView2, Axis, s};
 
 /// The maps of one layer.
 #[derive(Clone, Debug)]
@@ -59,6 +59,63 @@ impl<T: Real> Turn<T> {
             }
         }
         turn
+    }
+
+    /// Where the image of a layer of the model stands in [`Self::layout`], if it has one.
+    pub(crate) fn place_of(&self, layer: usize) -> Option<usize> {
+        self.sides.as_ref()?.iter().position(|side| side.layer == layer)
+    }
+
+    /// `R X L^T` of directions `X` of the image in place `place`, `(k, p'_l) -> (k, p_l)`: the
+    /// products of gradients with it are those of mapped gradients with `X`.
+    pub(crate) fn turned_back(
+        &self,
+        place: usize,
+        x: ArrayView2<'_, T>,
+        layer: &Layer,
+    ) -> Array2<T> {
+        let side = &self.sides.as_ref().expect("an image has a map")[place];
+        let (image_inputs, image_outputs) = (side.inputs.ncols(), side.outputs.ncols());
+        let (inputs, outputs) = (layer.inputs, layer.outputs);
+        let mut back = Array2::zeros((x.nrows(), layer.parameters()));
+        for (x, mut back) in x.outer_iter().zip(back.outer_iter_mut()) {
+            let x = x.to_shape((image_outputs, image_inputs)).expect("outputs by inputs");
+            // (out, k') x (k', k) x (k, in) -> (out, in)
+            let half = math::matmul(x.view(), side.inputs.t());
+            let whole = math::matmul(side.outputs.view(), half.view());
+            let (weight, bias) = back.view_mut().split_at(Axis(0), inputs * outputs);
+            let mut weight = weight.into_shape_with_order((outputs, inputs)).expect("in order");
+            weight.assign(&whole.slice(s![.., ..inputs]));
+            if layer.has_bias() {
+                let mut bias = bias;
+                bias.assign(&whole.column(inputs));
+            }
+        }
+        back
+    }
+
+    /// Whether it costs less to map the directions of `queries` queries back than to map the
+    /// gradients of `examples` examples of the model.
+    pub(crate) fn is_cheaper_turned_back(
+        &self,
+        layout: &Layout,
+        examples: usize,
+        queries: usize,
+    ) -> bool {
+        let (mut mapped, mut back) = (0, 0);
+        for side in self.sides.iter().flatten() {
+            let positions = layout.layers()[side.layer].positions;
+            let ((inputs, image_inputs), (outputs, image_outputs)) =
+                (side.inputs.dim(), side.outputs.dim());
+            // Multiply-adds of maps, and of forming gradients at several positions and of products.
+            let rows = examples * positions;
+            let forming = if positions > 1 { rows } else { 0 } + examples * queries;
+            mapped += rows * (inputs * image_inputs + outputs * image_outputs)
+                + forming * image_inputs * image_outputs;
+            back += queries * image_outputs * inputs * (image_inputs + outputs)
+                + forming * inputs * outputs;
+        }
+        back < mapped
     }
 
     /// Captures of the mapped gradients, in the order of [`Self::layout`].
@@ -163,6 +220,11 @@ mod tests {
         // R^T dW = (-4 -4 -2); times L: -4 - 4, -4 + 2.
         let turned = turn.apply(g.clone());
         assert_eq!(pair::gradients(&turned, &turn.layout), array![[-8.0, -2.0]]);
+        // Back, X = (3, 5): dW . (R X L^T) = (-8, -2) . (3, 5) = -34, bias last.
+        let back = turn.turned_back(0, array![[3.0, 5.0]].view(), &layout.layers()[1]);
+        assert_eq!(back, array![[3.0, 5.0, -3.0, -5.0, 1.0, -1.0]]);
+        assert_eq!((back * array![3.0, 4.0, 7.0, 8.0, 1.0, 3.0]).sum(), -34.0);
+        assert_eq!((turn.place_of(0), turn.place_of(1)), (None, Some(0)));
         // Outputs over 2, inputs over 4 and 1.
         let divided = turn.divided_by(&[(vec![2.0], vec![4.0, 1.0])]).apply(g);
         assert_eq!(pair::gradients(&divided, &turn.layout), array![[-1.0, -1.0]]);
