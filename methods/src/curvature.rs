@@ -227,8 +227,7 @@ fn drawn_tokens<T: Real>(
 
 /// Softmax of a row of logits.
 pub(crate) fn probabilities<T: Real>(logits: ArrayView1<'_, T>) -> Vec<f64> {
-    let top =
-        logits.iter().copied().fold(logits[0], |top, logit| if logit > top { logit } else { top });
+    let top = logits.iter().copied().fold(logits[0], T::max);
     let mut exponentials: Vec<T> = logits.iter().map(|&logit| logit - top).collect();
     T::exp_in_place(&mut exponentials);
     let sum: f64 = exponentials.iter().map(|value| value.to_f64()).sum();
