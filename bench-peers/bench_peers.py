@@ -84,7 +84,10 @@ SOFTMAX_SCORES = [
     *scores_of_final_models("softmax"),
     *scored("softmax", "influence-cg", AS_HESSIAN + ', "iterations": 10, "on-limit": "accept"}',
             dattri="dattri-cg", pyDVL="pydvl-cg"),
-    *scored("softmax", "lissa", AS_HESSIAN + ', "iterations": 20}', pyDVL="pydvl-lissa"),
+    # As pyDVL's: a batch of the loader's size and a fixed scale.
+    *scored("softmax", "lissa",
+            AS_HESSIAN + ', "iterations": 20, "batch-size": 500, "scale": 50}',
+            pyDVL="pydvl-lissa"),
     *scored("softmax", "arnoldi", AS_HESSIAN + "}", pyDVL="pydvl-arnoldi"),
     *scored("softmax", "nystrom", AS_HESSIAN + ', "rank": 100}', pyDVL="pydvl-nystroem"),
     *scored("softmax", "knn-shapley", dattri="dattri-knn"),

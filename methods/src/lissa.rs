@@ -37,7 +37,7 @@ use attribench_core::{
     Context, Examples, FinalModel, Method, MethodError, MethodInfo, Real, Scale, Scorer, View,
     stream,
 };
-use ndarray::Array2;
+use ndarray::{Array2, Zip};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
@@ -151,6 +151,7 @@ impl Lissa {
         mut numbers: ChaCha8Rng,
     ) -> Result<Array2<f64>, MethodError> {
         let mut x = Array2::zeros(b.dim());
+        let size = b.iter().map(|value| value * value).sum::<f64>().sqrt();
         for _ in 0..self.repeats {
             let product = |h: &Array2<f64>, numbers: &mut ChaCha8Rng| match self.batch_size {
                 None => curvature.products(h.view()),
@@ -162,19 +163,22 @@ impl Lissa {
             };
             let mut h = b.clone();
             for _ in 0..self.iterations {
-                // What the series has not solved yet, and so its next change.
-                let residual = b - &(product(&h, &mut numbers) / scale);
-                self.refuse_growth(&residual, b)?;
-                h += &residual;
+                let product = product(&h, &mut numbers);
+                let mut left = 0.0;
+                Zip::from(&mut h).and(b).and(&product).for_each(|h, b, product| {
+                    // What the series has not solved yet, and so its next change.
+                    let residual = b - product / scale;
+                    left += residual * residual;
+                    *h += residual;
+                });
+                self.refuse_growth(if size > 0.0 { left.sqrt() / size } else { 0.0 })?;
             }
             x.scaled_add(1.0 / (scale * self.repeats as f64), &h);
         }
         Ok(x)
     }
 
-    fn refuse_growth(&self, residual: &Array2<f64>, b: &Array2<f64>) -> Result<(), MethodError> {
-        let size = |rows: &Array2<f64>| rows.iter().map(|value| value * value).sum::<f64>().sqrt();
-        let growth = if size(b) > 0.0 { size(residual) / size(b) } else { 0.0 };
+    fn refuse_growth(&self, growth: f64) -> Result<(), MethodError> {
         if growth <= DIVERGED {
             return Ok(());
         }

@@ -38,7 +38,7 @@ const MOST_ROUNDS: usize = 20;
 const MOST_ITERATIONS: usize = 200;
 
 /// Curvature beyond the damping, relative to it, from which a coordinate counts as strong.
-const STRONG: f64 = 0.03;
+const STRONG: f64 = 0.06;
 
 /// `(C + lambda I)^-1` in the coordinates (contrast, input).
 pub(crate) struct OneLayer<T> {
