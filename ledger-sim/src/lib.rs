@@ -58,3 +58,4 @@ pub mod semivalue;
 pub mod settlement;
 pub mod simulation;
 pub mod stream;
+mod wide;

@@ -138,6 +138,40 @@ fn every_rule_runs_in_the_world() {
     }
 }
 
+/// A billion tokens of eighteen decimals: 10^27 units, of which no account of 64 bits holds more
+/// than 18 tokens. Everything is settled and audited in them, and what is paid is what is paid in
+/// nine decimals, up to a unit of those for each of the few settlements.
+#[test]
+fn every_rule_pays_in_eighteen_decimals_what_it_pays_in_nine() {
+    for rule in RULES {
+        let name = format!("\"{}\"", rule.name);
+        let count = if rule.needs.iter().any(|need| need.contains("game")) { "8" } else { "12" };
+        let run = |decimals: &str| {
+            run(&[
+                ("settlement.rule", &name),
+                ("contributors.count", count),
+                ("token.decimals", decimals),
+                ("token.supply", "\"1000000000 tokens\""),
+                ("fees.per-query", "\"1000 tokens\""),
+                ("agents", "[\"sybil-splitter\", \"whale\"]"),
+                ("journal", "\"query\""),
+            ])
+        };
+        let (nine, eighteen) = (run("9"), run("18"));
+        assert_eq!(eighteen.metrics["residual"], 0.0, "{}", rule.name);
+        assert_eq!(nine.metrics["fees"], 160_000.0);
+        assert_eq!(eighteen.metrics["fees"], 160_000.0);
+        // These have parameters in base units, whose defaults are worth a billionth as much here.
+        if ["flat-fee", "buyout", "tournament"].contains(&rule.name) {
+            continue;
+        }
+        for metric in ["paid", "recognised", "attack-gain"] {
+            let (a, b) = (nine.metrics[metric], eighteen.metrics[metric]);
+            assert!((a - b).abs() < 1e-6, "{} {metric}: {a} {b}", rule.name);
+        }
+    }
+}
+
 #[test]
 fn every_agent_attacks_in_audited_books() {
     for agent in AGENTS {
@@ -315,7 +349,9 @@ fn impossible_economics_are_refused_before_the_run() {
         "nothing can be released beyond the supply",
     );
     refused(&[("fees.platform", "\"101 %\"")], "found `101 %`");
-    refused(&[("token.decimals", "18")], "below 2^63");
+    // 2 x 10^18 tokens of eighteen decimals are 2 x 10^36 units, and 2^120 are 1.3 x 10^36.
+    let many = [("token.decimals", "18"), ("token.supply", "\"2e18 tokens\"")];
+    refused(&many, "2^120 base units or more");
     refused(
         &[("contributors.count", "30"), ("settlement.rule", "\"semivalue\"")],
         "all coalitions",

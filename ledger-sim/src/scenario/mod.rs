@@ -389,11 +389,11 @@ fn read_rule(entry: &crate::document::Entry<'_>, economy: &TokenEconomy) -> Opti
     let mut parameters = Parameters::new();
     for (name, value) in fields.entries() {
         let converted = match value.node {
-            Node::Integer(integer) => u64::try_from(*integer).ok().map(Value::Integer),
+            Node::Integer(integer) => u128::try_from(*integer).ok().map(Value::Integer),
             Node::Number(number) => Some(Value::Number(*number)),
             Node::Text(text) => match crate::document::Quantity::parse(text) {
                 Some(quantity) if quantity.unit == "%" => {
-                    quantity.rate().map(|rate| Value::Integer(rate.get()))
+                    quantity.rate().map(|rate| Value::Integer(u128::from(rate.get())))
                 }
                 Some(quantity) if !quantity.unit.is_empty() => {
                     value.tokens(economy.scale).map(|amount| Value::Integer(amount.get()))

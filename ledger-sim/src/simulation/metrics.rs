@@ -13,7 +13,7 @@ use crate::money::Amount;
 use crate::refusal::Refusal;
 use crate::scenario::World;
 
-use super::arm::{Finished, Stage};
+use super::arm::{EpochNumbers, Finished, Stage};
 use super::{Arms, Outcome};
 
 /// Which values of a metric are better.
@@ -260,7 +260,7 @@ fn people(stage: &Stage<'_>, arms: &Arms, put: Put<'_>) -> Result<(), Refusal> {
         epochs[identity.person as usize] += u64::from(end.saturating_sub(identity.joined));
     }
     let scaled = |amount: Amount| -> Result<Vec<Amount>, Refusal> {
-        epochs[..honest].iter().map(|epochs| amount.scaled(*epochs, 1)).collect()
+        epochs[..honest].iter().map(|epochs| amount.times(*epochs)).collect()
     };
     let (costs, outside) = (scaled(contributors.cost)?, scaled(contributors.outside_option)?);
     put(
@@ -288,13 +288,13 @@ fn concentration(actual: &Finished, put: Put<'_>) {
 }
 
 fn totals(actual: &Finished, unit: f64, put: Put<'_>) {
-    let sum = |what: fn(&super::arm::EpochNumbers) -> f64| -> f64 {
-        actual.numbers.iter().map(what).sum::<f64>() / unit
+    let sum = |what: fn(&EpochNumbers) -> Amount| -> f64 {
+        actual.numbers.iter().map(|epoch| what(epoch).get()).sum::<u128>() as f64 / unit
     };
     put("fees", Some(sum(|epoch| epoch.fees)));
     put("emission", Some(sum(|epoch| epoch.emission)));
     put("paid", Some(sum(|epoch| epoch.paid)));
-    put("treasury-end", actual.numbers.last().map(|epoch| epoch.treasury / unit));
+    put("treasury-end", actual.numbers.last().map(|epoch| epoch.treasury.get() as f64 / unit));
     put("postings", Some(actual.report.postings as f64));
     put("residual", Some(actual.report.residual as f64));
 }
@@ -306,7 +306,7 @@ fn attackers(world: &World) -> std::ops::Range<usize> {
 }
 
 fn sum_of(amounts: &[Amount], people: std::ops::Range<usize>) -> f64 {
-    amounts[people].iter().map(|amount| amount.get() as f64).sum()
+    amounts[people].iter().map(|amount| amount.get()).sum::<u128>() as f64
 }
 
 fn costs(world: &World) -> f64 {
@@ -325,8 +325,8 @@ pub(super) fn net_gain(world: &World, honest: &Finished, actual: &Finished) -> f
 
 /// Fees that were paid for washed queries: what users pay beyond the honest run.
 fn wash_fees(honest: &Finished, actual: &Finished) -> f64 {
-    let fees = |run: &Finished| run.numbers.iter().map(|epoch| epoch.fees).sum::<f64>();
-    (fees(actual) - fees(honest)).max(0.0)
+    let fees = |run: &Finished| run.numbers.iter().map(|epoch| epoch.fees.get()).sum::<u128>();
+    fees(actual).saturating_sub(fees(honest)) as f64
 }
 
 fn strategy(stage: &Stage<'_>, arms: &Arms, honest: &Finished, unit: f64, put: Put<'_>) {
@@ -373,15 +373,17 @@ fn series(
     unit: f64,
     outcome: &mut Outcome,
 ) -> Result<(), Refusal> {
-    let column = |what: fn(&super::arm::EpochNumbers) -> f64, unit: f64| -> Vec<f64> {
-        actual.numbers.iter().map(|epoch| what(epoch) / unit).collect()
+    let column =
+        |what: fn(&EpochNumbers) -> f64| -> Vec<f64> { actual.numbers.iter().map(what).collect() };
+    outcome.series.insert("queries", column(|epoch| epoch.queries));
+    outcome.series.insert("contributors", column(|epoch| epoch.contributors));
+    let column = |what: fn(&EpochNumbers) -> Amount| -> Vec<f64> {
+        actual.numbers.iter().map(|epoch| what(epoch).get() as f64 / unit).collect()
     };
-    outcome.series.insert("queries", column(|epoch| epoch.queries, 1.0));
-    outcome.series.insert("contributors", column(|epoch| epoch.contributors, 1.0));
-    outcome.series.insert("fees", column(|epoch| epoch.fees, unit));
-    outcome.series.insert("emission", column(|epoch| epoch.emission, unit));
-    outcome.series.insert("paid", column(|epoch| epoch.paid, unit));
-    outcome.series.insert("treasury", column(|epoch| epoch.treasury, unit));
+    outcome.series.insert("fees", column(|epoch| epoch.fees));
+    outcome.series.insert("emission", column(|epoch| epoch.emission));
+    outcome.series.insert("paid", column(|epoch| epoch.paid));
+    outcome.series.insert("treasury", column(|epoch| epoch.treasury));
     let prices = stage.prices.iter().map(|price| price.dollars()).collect();
     outcome.series.insert("price", prices);
     let mut sums = [vec![Amount::ZERO; owed.gross.len()], vec![Amount::ZERO; owed.gross.len()]];
