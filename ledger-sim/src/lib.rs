@@ -35,6 +35,7 @@ pub mod adoption;
 pub mod agents;
 pub mod apportion;
 pub mod audit;
+pub mod calibration;
 pub mod demand;
 pub mod designs;
 pub mod document;

@@ -104,6 +104,23 @@ fn noise_pays_the_useless_as_the_closed_form_says() {
 }
 
 #[test]
+fn the_closed_form_is_told_where_it_holds_and_nowhere_else() {
+    let law = |changes: &[(&str, &str)]| run(changes).metrics.get("false-positive-law").copied();
+    // Four useful of twelve, noise 1 netted over 10 queries: s = sqrt(.1).
+    let netted = false_positive_share(4.0, 8.0, 1.0, 0.1f64.sqrt());
+    assert_eq!(law(&[]), Some(netted));
+    assert_eq!(law(&[("settlement.every", "\"epoch\"")]), {
+        Some(false_positive_share(4.0, 8.0, 1.0, netted_sigma(1.0, 40.0, 0.0)))
+    });
+    let clipped = law(&[("settlement.rule", "\"linear-clipped\"")]);
+    assert_eq!(clipped, Some(false_positive_share(4.0, 8.0, 1.0, 1.0)));
+    assert_eq!(law(&[("settlement.rule", "\"power\"")]), None);
+    assert_eq!(law(&[("contributors.values", r#"{"pareto": {"tail": 2}}"#)]), None);
+    assert_eq!(law(&[("agents", "[\"free-rider\"]")]), None);
+    assert_eq!(law(&[("estimator.coverage", "\"50 %\"")]), None);
+}
+
+#[test]
 fn both_engines_write_the_same_journal() {
     for arrivals in ["\"even\"", "\"poisson\"", r#"{"hawkes": {"branching": 0.6}}"#] {
         for every in ["\"7 queries\"", "\"epoch\""] {

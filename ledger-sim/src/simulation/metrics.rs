@@ -6,12 +6,13 @@ use crate::metrics::concentration::{
 };
 use crate::metrics::people::{Waterfall, cost_of_approximation, individual_rationality};
 use crate::metrics::strategy::{
-    griefing_factor, plagiarism_transfer, poison_return, price_of_names, sybil_gain,
+    griefing_factor, griefing_share, plagiarism_transfer, poison_return, price_of_names, sybil_gain,
 };
 use crate::metrics::{PayoutError, as_numbers, time_to_correct};
 use crate::money::Amount;
+use crate::noise::{false_positive_share, netted_sigma};
 use crate::refusal::Refusal;
-use crate::scenario::World;
+use crate::scenario::{Period, Values, World};
 
 use super::arm::{EpochNumbers, Finished, Stage};
 use super::{Arms, Outcome};
@@ -72,11 +73,18 @@ pub static METRICS: &[Metric] = &[
     m("cost-per-million", "tokens", Low, "recognised money lost in a million queries"),
     m("distance-from-worth", "share", Low, "total variation of payouts and shares of true worth"),
     m("emission", "tokens", Neither, "emitted to contributors"),
+    m(
+        "false-positive-law",
+        "share",
+        Neither,
+        "what the closed form of clipped Gaussian errors pays to people who are owed nothing",
+    ),
     m("false-positive-share", "share", Low, "money paid to people who are owed nothing"),
     m("false-zero-share", "share", Low, "money owed to people who are paid nothing"),
     m("fees", "tokens", Neither, "paid by users"),
     m("gini", "share", Neither, "Gini index of what was received"),
     m("griefing-factor", "number", Low, "others' loss over the agents' own cost"),
+    m("griefing-share", "share", Low, "others' loss over it and the agents' own cost together"),
     m("herfindahl", "share", Neither, "sum of squared shares of what was received"),
     m("hoover", "share", Neither, "share that would have to move for equality"),
     m(
@@ -96,6 +104,7 @@ pub static METRICS: &[Metric] = &[
     m("money-reach", "share", High, "share of owed money that is owed to people reached"),
     m("money-weighted-tau", "number", High, "rank agreement, pairs weighted by money"),
     m("nakamoto", "number", Neither, "fewest people who receive more than half"),
+    m("nakamoto-third", "number", Neither, "fewest people who receive more than a third"),
     m("native-share", "share", High, "teams that use native models at the end"),
     m("others-loss", "tokens", Low, "what others lose to the attacks"),
     m("paid", "tokens", Neither, "paid out to contributors"),
@@ -161,6 +170,7 @@ pub(super) fn of_arms(
     let (owed, actual) = (&arms.owed, &arms.actual);
     errors(owed, actual, unit, &mut put)?;
     put("distance-from-worth", distance_from_worth(stage, arms));
+    put("false-positive-law", false_positive_law(stage));
     waterfall(owed, actual, unit, &mut put)?;
     people(stage, arms, &mut put)?;
     concentration(actual, &mut put);
@@ -173,6 +183,35 @@ pub(super) fn of_arms(
     outcome.root = actual.report.root.to_vec();
     outcome.lorenz = lorenz_percentiles(&as_numbers(&actual.received));
     Ok(())
+}
+
+/// Share of the money that a clip gives to people of no worth, as a ratio of expectations: with
+/// noise `sigma`, correlation `rho` and `T` queries netted before the clip, of `u` useful people of
+/// worth one and `z` of none, `z e(0, s) / (u e(1, s) + z e(0, s))` with
+/// `s = sigma sqrt(rho + (1 - rho) / T)` and `e` the expected clipped score.
+///
+/// `None` where the form does not say what is simulated: for other rules, unequal worth, bias,
+/// attributions that are missing, topics, people who come and go, and under attack.
+fn false_positive_law(stage: &Stage<'_>) -> Option<f64> {
+    let World { contributors, estimator, payouts, demand, .. } = stage.world;
+    let queries = match (payouts.rule.name(), payouts.period) {
+        ("linear-clipped", _) => 1,
+        ("net-then-clip", Period::Queries(queries)) => queries.min(demand.queries),
+        ("net-then-clip", Period::Epoch) => demand.queries,
+        _ => return None,
+    };
+    let is_plain = contributors.values == Values::Equal
+        && contributors.stops.is_none()
+        && contributors.arrive_over == 0.0
+        && contributors.topics == 1
+        && estimator.bias == 0.0
+        && estimator.coverage == 1.0
+        && stage.world.agents.is_empty();
+    let useful = (contributors.count as f64 * contributors.useful).ceil();
+    let useless = contributors.count as f64 - useful;
+    let noise = estimator.noise;
+    let sigma = netted_sigma(noise.sigma(), queries as f64, noise.correlation());
+    (is_plain && useless > 0.0).then(|| false_positive_share(useful, useless, 1.0, sigma))
 }
 
 /// Half the sum over people of the distance between their share of payouts and their share of true
@@ -283,6 +322,7 @@ fn concentration(actual: &Finished, put: Put<'_>) {
     put("herfindahl", herfindahl(&received));
     put("hoover", hoover(&received));
     put("nakamoto", nakamoto(&received, 0.5).map(|count| count as f64));
+    put("nakamoto-third", nakamoto(&received, 1.0 / 3.0).map(|count| count as f64));
     put("top-1-share", top_share(&received, 0.01));
     put("top-10-share", top_share(&received, 0.1));
 }
@@ -353,7 +393,9 @@ fn strategy(stage: &Stage<'_>, arms: &Arms, honest: &Finished, unit: f64, put: P
     };
     let others = loss(&mut (0..people.start));
     put("others-loss", Some(others / unit));
-    put("griefing-factor", griefing_factor(others, cost + (before - after).max(0.0)));
+    let own_cost = cost + (before - after).max(0.0);
+    put("griefing-factor", griefing_factor(others, own_cost));
+    put("griefing-share", Some(griefing_share(others, own_cost)));
     let victims: Vec<usize> = arms.population.victims.iter().map(|at| *at as usize).collect();
     if !victims.is_empty() {
         let lost = loss(&mut victims.iter().copied());
