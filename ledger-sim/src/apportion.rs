@@ -234,7 +234,7 @@ impl Apportioner {
 
     /// Fills `parts` with floors and `self.remainders`; returns the units not yet handed out.
     ///
-    /// With `P = q W + r` the floor is `q w + floor(r w / W)`, and the remainder that of the latter:
+    /// With `P = q W + r` the floor is `q w + floor(r w / W)`, its remainder that of the latter:
     /// a pot of any width needs products of 128 bits alone.
     fn floors<P: Part>(
         &mut self,

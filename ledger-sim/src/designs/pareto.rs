@@ -5,12 +5,13 @@ use crate::random::{Purpose, Streams};
 /// Indices of the rows on the front: smaller is better in every column, and differences below a
 /// column's `epsilon` count for nothing (epsilon-dominance, Laumanns and others 2002).
 ///
-/// Values are cut into boxes, `floor(value / epsilon)`, or kept as they are for an epsilon of zero;
+/// Values are cut into boxes, `round(value / epsilon)`, or kept as they are for an epsilon of zero;
 /// a row is off the front when the box of another row is nowhere worse and somewhere better. Boxes
 /// make the relation transitive, so that a front is never empty; rows that share one stay together.
+/// They lie around the multiples of epsilon, so that what is nothing but noise is in one of them.
 pub fn pareto(rows: &[Vec<f64>], epsilons: &[f64]) -> Vec<usize> {
     let cut = |value: &f64, epsilon: &f64| match *epsilon > 0.0 {
-        true => (value / epsilon).floor(),
+        true => (value / epsilon).round(),
         false => *value,
     };
     let boxes: Vec<Vec<f64>> =
@@ -62,17 +63,17 @@ mod tests {
         assert_eq!(pareto(&rows, &[0.0; 2]), [0, 1, 3]);
     }
 
-    /// Boxes of .1 by hand: (0, 5), (0, 3), (2, 3), (0, 3) and (-1, 9).
+    /// Boxes of .1 by hand: (0, 6), (0, 4), (2, 4), (0, 4) and (-1, 9).
     #[test]
     fn differences_below_epsilon_count_for_nothing() {
-        let rows = [[0.01, 0.55], [0.02, 0.35], [0.21, 0.31], [0.03, 0.38], [-0.01, 0.95]]
+        let rows = [[0.01, 0.57], [0.02, 0.37], [0.21, 0.36], [0.03, 0.38], [-0.06, 0.93]]
             .map(|row| row.to_vec());
-        // Without boxes the first is on the front by a hundredth, and the third by four.
+        // Without boxes the first is on the front by a hundredth, and so is the third.
         assert_eq!(pareto(&rows, &[0.0; 2]), [0, 1, 2, 4]);
-        // With them (0, 3) beats (0, 5) and (2, 3), its two rows stay together, and what is better
+        // With them (0, 4) beats (0, 6) and (2, 4), its two rows stay together, and what is better
         // in one column by its box stays.
         assert_eq!(pareto(&rows, &[0.1; 2]), [1, 3, 4]);
-        assert_eq!(pareto(&rows, &[10.0; 2]), [4]);
+        assert_eq!(pareto(&rows, &[10.0; 2]), [0, 1, 2, 3, 4]);
     }
 
     /// Two replicas: the second row is better in one of them and worse in the other, by less.
@@ -83,8 +84,8 @@ mod tests {
         let shares = pareto_frequency(&Streams::new(3, 0), &replicas, &[0.0], 4_000);
         // Four standard errors of a share of a quarter over 4000 are .027.
         assert!((shares[0] - 0.75).abs() < 0.027 && (shares[1] - 0.25).abs() < 0.027, "{shares:?}");
-        // A tolerance of half a unit leaves the two together where they differ by .4: boxes 0, 0.
-        let shares = pareto_frequency(&Streams::new(3, 0), &replicas, &[0.5], 4_000);
+        // A tolerance of a unit leaves the two together where they differ by .4: boxes 0, 0.
+        let shares = pareto_frequency(&Streams::new(3, 0), &replicas, &[1.0], 4_000);
         assert!((shares[0] - 0.75).abs() < 0.027 && (shares[1] - 0.75).abs() < 0.027, "{shares:?}");
     }
 }

@@ -82,7 +82,9 @@ mod tests {
     proptest! {
         /// Against whole hundredths.
         #[test]
-        fn is_arithmetic_of_parts(a in 0u128..1 << 100, b in 0u128..1 << 100, by in 1u128..1 << 20) {
+        fn is_arithmetic_of_parts(
+            a in 0u128..1 << 100, b in 0u128..1 << 100, by in 1u128..1 << 20
+        ) {
             prop_assert_eq!(of(a).plus(of(b)), Ok(of(a + b)));
             prop_assert_eq!(of(a.max(b)).minus(of(a.min(b))), Ok(of(a.abs_diff(b))));
             prop_assert_eq!(of(a).times(by), Ok(of(a * by)));

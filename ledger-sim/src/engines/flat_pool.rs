@@ -236,7 +236,7 @@ mod tests {
         let pot = 10u128.pow(27);
         for round in 1..=3 {
             pool.accrue(Amount::new(pot)).unwrap();
-            // A unit that the floors left comes with the next pot, so that the sum is 10^27 r - rest.
+            // What the floors left comes with the next pot: the sum is 10^27 r - rest.
             let paid = Amount::total(pool.balances()).unwrap();
             assert_eq!(paid.plus(pool.rest()), Ok(Amount::new(round * pot)));
             assert!(pool.rest().get() < 3);

@@ -271,7 +271,7 @@ mod tests {
         assert_eq!(law.points, pair("equal").simulated.points);
         assert!(pair("yuma").law.is_none());
         let drawn = responses(&study);
-        assert!(drawn[0].caption.contains("closed form"));
+        assert!(drawn[0].caption().contains("closed form"));
     }
 
     #[test]
