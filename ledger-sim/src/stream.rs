@@ -301,14 +301,14 @@ mod tests {
         })
     }
 
-    fn small_or_wide() -> impl Strategy<Value = u128> {
+    fn any_pool() -> impl Strategy<Value = u128> {
         prop_oneof![0u128..10_000, 0u128..1 << 120]
     }
 
     proptest! {
         #[test]
         fn money_is_conserved_by_every_stream_rule(
-            (contributors, queries, scores) in matrix(), pool in small_or_wide(), period in 1usize..4
+            (contributors, queries, scores) in matrix(), pool in any_pool(), period in 1usize..4
         ) {
             let view = ScoreView::from_dense(contributors, queries, &scores).unwrap();
             let options = StreamOptions {

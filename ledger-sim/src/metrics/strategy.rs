@@ -33,8 +33,8 @@ pub fn griefing_factor(inflicted: f64, own_cost: f64) -> Option<f64> {
 }
 
 /// Griefing as a share: loss inflicted on others over that loss and the attacker's own cost. With
-/// the factor `g` it is `g / (1 + g)`: nothing where nobody loses, a half where a unit costs a unit,
-/// and one where the loss of others is free. Defined for every attack, so that cases can be
+/// the factor `g` it is `g / (1 + g)`: nothing where nobody loses, a half where a unit costs a
+/// unit, and one where the loss of others is free. Defined for every attack, so that cases can be
 /// compared.
 pub fn griefing_share(inflicted: f64, own_cost: f64) -> f64 {
     match griefing_factor(inflicted, own_cost) {
