@@ -275,6 +275,36 @@ fn friction_keeps_money_from_small_accounts() {
     assert!((closed / 72.0 + lost - 1.0).abs() < 1e-9);
 }
 
+/// Four equal people who join one after the other. Claims that last a century share as claims that
+/// last for ever do, those that last a day do not, and who joined together shares as ever.
+#[test]
+fn claims_that_decay_share_otherwise_among_those_of_other_age() {
+    let gini = |half_life: Option<&str>| {
+        let mut changes = vec![
+            ("estimator.noise", "0"),
+            ("contributors.count", "4"),
+            ("contributors.useful", "\"100 %\""),
+            ("contributors.arrive-over", "\"100 %\""),
+            ("time.epochs", "12"),
+        ];
+        changes.extend(half_life.map(|days| ("settlement.claims-half-life", days)));
+        run(&changes).metrics["gini"]
+    };
+    let (never, slow, fast) = (gini(None), gini(Some("\"100 years\"")), gini(Some("\"1 days\"")));
+    // 2^(-330 / 36500) = .994: what lasts a century is as good as what never ends.
+    assert!((slow - never).abs() < 0.01, "{slow} {never}");
+    assert!((fast - never).abs() > 0.05, "{fast} {never}");
+    // All who joined together age together, and a pot is shared by ratios.
+    let together = |half_life: Option<&str>| {
+        let mut changes = vec![("estimator.noise", "0")];
+        changes.extend(half_life.map(|days| ("settlement.claims-half-life", days)));
+        run(&changes).lorenz
+    };
+    assert_eq!(together(Some("\"30 days\"")), together(None));
+    let faults = check(&with(&[("settlement.claims-half-life", "\"0 days\"")])).unwrap_err();
+    assert!(faults[0].to_string().contains("claims last no time"), "{}", faults[0]);
+}
+
 #[test]
 fn locked_buckets_are_released_and_emission_is_paid() {
     let outcome = run(&[

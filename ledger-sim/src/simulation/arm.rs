@@ -119,7 +119,13 @@ impl<'a> Arm<'a> {
         sight: Sight,
         access: Access,
     ) -> Result<Self, Refusal> {
-        let views = Views { world: stage.world, population, streams: &stage.streams, sight };
+        let views = Views {
+            world: stage.world,
+            population,
+            streams: &stage.streams,
+            sight,
+            epoch_days: stage.clock.epoch_days,
+        };
         // A game of items pays persons, every other rule names.
         let accounts = match stage.world.payouts.needs("an item game with owners") {
             true => population.persons as usize,
@@ -248,6 +254,7 @@ impl<'a> Arm<'a> {
             population: self.population,
             streams: &self.stage.streams,
             sight: self.sight,
+            epoch_days: self.stage.clock.epoch_days,
         }
     }
 

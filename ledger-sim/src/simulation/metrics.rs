@@ -206,6 +206,7 @@ fn false_positive_law(stage: &Stage<'_>) -> Option<f64> {
         && contributors.topics == 1
         && estimator.bias == 0.0
         && estimator.coverage == 1.0
+        && payouts.claims_half_life.is_none()
         && stage.world.agents.is_empty();
     let useful = (contributors.count as f64 * contributors.useful).ceil();
     let useless = contributors.count as f64 - useful;
