@@ -453,7 +453,7 @@ const AXES: [(&str, f64); 5] = [
     ("distance-from-worth", 1.0),
     ("burn-share", 1.0),
     ("attack-gain-of-pot", 1.0),
-    ("griefing-share", 1.0),
+    ("griefing-of-pot", 1.0),
     ("reach", -1.0),
 ];
 /// Differences on an axis, all of which are shares, that count for nothing: a hundredth.

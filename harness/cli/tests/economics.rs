@@ -101,7 +101,7 @@ fn the_front_says_by_which_axes_and_how_surely() {
     let study: serde_json::Value =
         serde_json::from_str(&read(folder.path(), "economics.json")).unwrap();
     let axes = &study["front"]["axes"];
-    let expected = ["distance-from-worth", "burn-share", "attack-gain-of-pot", "griefing-share"];
+    let expected = ["distance-from-worth", "burn-share", "attack-gain-of-pot", "griefing-of-pot"];
     assert!(expected.iter().all(|axis| axes.as_array().unwrap().contains(&(*axis).into())));
     let membership = study["front"]["membership"].as_array().unwrap();
     assert_eq!(membership.len(), 3);

@@ -32,16 +32,11 @@ pub fn griefing_factor(inflicted: f64, own_cost: f64) -> Option<f64> {
     (inflicted > 0.0).then(|| if own_cost > 0.0 { inflicted / own_cost } else { f64::INFINITY })
 }
 
-/// Griefing as a share: loss inflicted on others over that loss and the attacker's own cost. With
-/// the factor `g` it is `g / (1 + g)`: nothing where nobody loses, a half where a unit costs a
-/// unit, and one where the loss of others is free. Defined for every attack, so that cases can be
-/// compared.
-pub fn griefing_share(inflicted: f64, own_cost: f64) -> f64 {
-    match griefing_factor(inflicted, own_cost) {
-        None => 0.0,
-        Some(factor) if factor.is_infinite() => 1.0,
-        Some(factor) => factor / (1.0 + factor),
-    }
+/// Griefing in money: what others lose beyond what the attacker gains. Where money only changes
+/// hands it is nothing; unlike the factor it is defined for every attack, and small where an attack
+/// moves little, so that cases can be compared.
+pub fn griefing_loss(inflicted: f64, gain: f64) -> f64 {
+    (inflicted - gain.max(0.0)).max(0.0)
 }
 
 /// Return on poison: (payout - slashed) / cost. `None` without a cost.
@@ -72,10 +67,10 @@ mod tests {
         assert_eq!(griefing_factor(2.0, 1.0), Some(2.0));
         assert_eq!(griefing_factor(2.0, 0.0), Some(f64::INFINITY));
         assert_eq!(griefing_factor(0.0, 0.0), None);
-        assert_eq!(griefing_share(2.0, 1.0), 2.0 / 3.0);
-        assert_eq!((griefing_share(2.0, 0.0), griefing_share(0.0, 3.0)), (1.0, 0.0));
-        // G10 for lambda = ln 2: a factor of 2, and of 1.4813656746 for lambda = 1.
-        assert!((griefing_share(1.481_365_674_6, 1.0) - 0.596_996).abs() < 5e-7);
+        // Of three that others lose the attacker has two; a theft leaves nothing, and who loses
+        // himself makes the loss of others no smaller.
+        assert_eq!((griefing_loss(3.0, 2.0), griefing_loss(2.0, 3.0)), (1.0, 0.0));
+        assert_eq!((griefing_loss(3.0, -2.0), griefing_loss(0.0, 0.0)), (3.0, 0.0));
         assert_eq!(poison_return(10.0, 4.0, 3.0), Some(2.0));
         assert_eq!(collusion_gain(4.0, 5.0), Some(0.25));
     }

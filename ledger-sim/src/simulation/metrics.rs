@@ -6,7 +6,7 @@ use crate::metrics::concentration::{
 };
 use crate::metrics::people::{Waterfall, cost_of_approximation, individual_rationality};
 use crate::metrics::strategy::{
-    griefing_factor, griefing_share, plagiarism_transfer, poison_return, price_of_names, sybil_gain,
+    griefing_factor, griefing_loss, plagiarism_transfer, poison_return, price_of_names, sybil_gain,
 };
 use crate::metrics::{PayoutError, as_numbers, time_to_correct};
 use crate::money::Amount;
@@ -84,7 +84,7 @@ pub static METRICS: &[Metric] = &[
     m("fees", "tokens", Neither, "paid by users"),
     m("gini", "share", Neither, "Gini index of what was received"),
     m("griefing-factor", "number", Low, "others' loss over the agents' own cost"),
-    m("griefing-share", "share", Low, "others' loss over it and the agents' own cost together"),
+    m("griefing-of-pot", "share", Low, "others' loss beyond the agents' gain, of the money"),
     m("herfindahl", "share", Neither, "sum of squared shares of what was received"),
     m("hoover", "share", Neither, "share that would have to move for equality"),
     m(
@@ -394,9 +394,8 @@ fn strategy(stage: &Stage<'_>, arms: &Arms, honest: &Finished, unit: f64, put: P
     };
     let others = loss(&mut (0..people.start));
     put("others-loss", Some(others / unit));
-    let own_cost = cost + (before - after).max(0.0);
-    put("griefing-factor", griefing_factor(others, own_cost));
-    put("griefing-share", Some(griefing_share(others, own_cost)));
+    put("griefing-factor", griefing_factor(others, cost + (before - after).max(0.0)));
+    put("griefing-of-pot", (money > 0.0).then(|| griefing_loss(others, gain) / money));
     let victims: Vec<usize> = arms.population.victims.iter().map(|at| *at as usize).collect();
     if !victims.is_empty() {
         let lost = loss(&mut victims.iter().copied());
