@@ -37,7 +37,7 @@ fn apportionment(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("exact apportionment");
     for size in SIZES {
         let weights = weights(size);
-        let (mut apportioner, mut parts) = (Apportioner::default(), vec![]);
+        let (mut apportioner, mut parts) = (Apportioner::default(), Vec::<u64>::new());
         let ties =
             Ties::Keyed { run: b"bench", epoch: 1, identities: Default::default(), members: None };
         group.throughput(Throughput::Elements(size as u64));
@@ -71,7 +71,7 @@ fn large_postings(count: u32) -> Ledger {
     let mut ledger = Ledger::new(Amount::new(1 << 60)).unwrap();
     ledger.open(Family::Contributor, PEOPLE as usize).unwrap();
     for posting in 0..count {
-        let mut lines = vec![Line::new(Account::MINT, -i64::from(PEOPLE))];
+        let mut lines = vec![Line::new(Account::MINT, -i128::from(PEOPLE))];
         lines.extend((0..PEOPLE).map(|at| Line::new(Account::contributor(at), 1)));
         ledger.post(Kind::Emit, posting, &lines).unwrap();
     }

@@ -22,14 +22,14 @@ const POT: Amount = Amount::new(1_000_000_000_000);
 
 fn main() -> Result<(), Refusal> {
     let streams = Streams::new(7, 0);
-    let supply = POT.scaled(u64::from(SETTLEMENTS), 1)?;
+    let supply = POT.times(u64::from(SETTLEMENTS))?;
     let mut ledger = Ledger::new(supply)?;
     ledger.open(Family::Contributor, CONTRIBUTORS)?;
     ledger.open(Family::Pot, (SETTLEMENTS / EPOCH) as usize)?;
-    let (mut apportioner, mut parts) = (Apportioner::default(), vec![]);
+    let (mut apportioner, mut parts) = (Apportioner::default(), Vec::<u64>::new());
     let mut net = vec![0.0f64; CONTRIBUTORS];
     for epoch in 0..SETTLEMENTS / EPOCH {
-        let mut paid = vec![Amount::ZERO; CONTRIBUTORS];
+        let mut paid = vec![0u64; CONTRIBUTORS];
         for settlement in epoch * EPOCH..(epoch + 1) * EPOCH {
             add_scores(&streams, settlement, &mut net);
             let weights = weights_from_scores(&net)?;
@@ -41,14 +41,15 @@ fn main() -> Result<(), Refusal> {
             };
             apportioner.apportion_into(POT, &weights, &ties, &mut parts)?;
             for (sum, part) in paid.iter_mut().zip(&parts) {
-                *sum = sum.plus(*part)?;
+                *sum = sum.checked_add(*part).ok_or(Refusal::Overflow)?;
             }
         }
-        let money = POT.scaled(u64::from(EPOCH), 1)?;
+        let money = POT.times(u64::from(EPOCH))?;
         let minted = money.signed()?;
         let lines = [Line::new(Account::MINT, -minted), Line::new(Account::pot(epoch), minted)];
         ledger.post(Kind::Emit, epoch, &lines)?;
-        let settlement = Settlement { payouts: paid, ..Settlement::default() };
+        let payouts = paid.into_iter().map(|units| Amount::new(u128::from(units))).collect();
+        let settlement = Settlement { payouts, ..Settlement::default() };
         post_money(&mut ledger, epoch, &Money::of(Amount::ZERO, money, Amount::ZERO, settlement))?;
     }
     let report = audit(&ledger)?;

@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn an_account_is_eight_bytes_so_that_a_journal_line_is_sixteen() {
+    fn an_account_is_eight_bytes_so_that_a_journal_line_is_twenty_four() {
         assert_eq!(size_of::<Account>(), 8);
         assert_eq!(Account::contributor(3).to_string(), "Contributor(3)");
         assert_eq!(Account::BURN.to_string(), "Burn");

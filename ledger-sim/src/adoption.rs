@@ -259,10 +259,10 @@ mod tests {
     /// G45, in units of a millionth of a token.
     #[test]
     fn treasury_and_fees() {
-        let million = 1_000_000_000_000u64;
+        let million = 1_000_000_000_000u128;
         let bass = standard();
         let fees = |month| part_of(Amount::new(million), bass.share(f64::from(month) / 12.0));
-        let go = |treasury: u64| {
+        let go = |treasury: u128| {
             runway(Amount::new(treasury), Amount::new(million / 2), fees, 240, 3).unwrap()
         };
         let sustained = Some(79);

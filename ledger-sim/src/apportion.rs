@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use crate::merkle::Hash;
 use crate::money::Amount;
 use crate::refusal::Refusal;
+use crate::wide;
 
 /// Names of the contributors, for ties and random streams that follow the person and not the row.
 #[derive(Clone, Copy, Debug, Default)]
@@ -121,6 +122,82 @@ pub fn apportion(pot: Amount, weights: &[u64], ties: &Ties<'_>) -> Result<Vec<Am
     Ok(parts)
 }
 
+/// As [`apportion`], with weights that are amounts themselves, of any width.
+///
+/// # Errors
+/// [`Refusal::Overflow`] when the weights sum to 2^128 or more, or there are more entries than an
+/// account index can name; [`Refusal::ZeroTotalWeight`] when no weight is positive.
+pub fn apportion_by_amounts(
+    pot: Amount,
+    weights: &[Amount],
+    ties: &Ties<'_>,
+) -> Result<Vec<Amount>, Refusal> {
+    u32::try_from(weights.len()).map_err(|_| Refusal::Overflow)?;
+    let total = Amount::total(weights.iter().copied())?;
+    if total.is_zero() {
+        return Err(Refusal::ZeroTotalWeight);
+    }
+    if total.narrow().is_some() {
+        let narrow: Vec<u64> = weights.iter().filter_map(|weight| weight.narrow()).collect();
+        return apportion(pot, &narrow, ties);
+    }
+    let floor = |weight: &Amount| wide::product_over(pot.get(), weight.get(), total.get());
+    let floors = weights.iter().map(|weight| floor(weight).ok_or(Refusal::Overflow));
+    let (quotients, remainders): (Vec<u128>, Vec<u128>) =
+        floors.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
+    let mut parts: Vec<Amount> = quotients.into_iter().map(Amount::new).collect();
+    let left = pot.minus(Amount::total(parts.iter().copied())?)?.get() as usize;
+    hand_out(left, &remainders, &mut vec![], &mut vec![], ties, &mut parts);
+    Ok(parts)
+}
+
+/// What a pot is split into: amounts, or numbers of 64 bits where the pot is one, which are half
+/// the memory.
+pub trait Part: Copy {
+    /// Whether parts of `pot` are such numbers.
+    fn holds(pot: Amount) -> bool;
+
+    /// So many units.
+    fn of(units: u64) -> Self;
+
+    /// `units` more, of a part that stays within the pot.
+    fn more(self, units: u128) -> Self;
+}
+
+impl Part for Amount {
+    #[inline]
+    fn holds(_: Amount) -> bool {
+        true
+    }
+
+    #[inline]
+    fn of(units: u64) -> Self {
+        Self::new(u128::from(units))
+    }
+
+    #[inline]
+    fn more(self, units: u128) -> Self {
+        Self::new(self.get() + units)
+    }
+}
+
+impl Part for u64 {
+    #[inline]
+    fn holds(pot: Amount) -> bool {
+        pot.narrow().is_some()
+    }
+
+    #[inline]
+    fn of(units: u64) -> Self {
+        units
+    }
+
+    #[inline]
+    fn more(self, units: u128) -> Self {
+        self + units as Self
+    }
+}
+
 /// Buffers of [`apportion`], kept so that a loop over epochs allocates nothing.
 #[derive(Clone, Debug, Default)]
 pub struct Apportioner {
@@ -133,43 +210,65 @@ impl Apportioner {
     /// As [`apportion`], into `parts`, which is overwritten.
     ///
     /// # Errors
-    /// As [`apportion`].
-    pub fn apportion_into(
+    /// As [`apportion`], and [`Refusal::Overflow`] for a pot that such parts do not hold.
+    pub fn apportion_into<P: Part>(
         &mut self,
         pot: Amount,
         weights: &[u64],
         ties: &Ties<'_>,
-        parts: &mut Vec<Amount>,
+        parts: &mut Vec<P>,
     ) -> Result<(), Refusal> {
         u32::try_from(weights.len()).map_err(|_| Refusal::Overflow)?;
+        if !P::holds(pot) {
+            return Err(Refusal::Overflow);
+        }
         let total = weights.iter().try_fold(0u64, |sum, weight| sum.checked_add(*weight));
         let total = total.ok_or(Refusal::Overflow)?;
         if total == 0 {
             return Err(Refusal::ZeroTotalWeight);
         }
         let left = self.floors(pot.get(), total, weights, parts);
-        self.hand_out(left, ties, parts);
+        hand_out(left, &self.remainders, &mut self.order, &mut self.tied, ties, parts);
         Ok(())
     }
 
     /// Fills `parts` with floors and `self.remainders`; returns the units not yet handed out.
-    fn floors(&mut self, pot: u64, total: u64, weights: &[u64], parts: &mut Vec<Amount>) -> usize {
+    ///
+    /// With `P = q W + r` the floor is `q w + floor(r w / W)`, its remainder that of the latter:
+    /// a pot of any width needs products of 128 bits alone.
+    fn floors<P: Part>(
+        &mut self,
+        pot: u128,
+        total: u64,
+        weights: &[u64],
+        parts: &mut Vec<P>,
+    ) -> usize {
+        let (turns, narrow) = match u64::try_from(pot) {
+            Ok(narrow) => (0, narrow),
+            // The remainder is below the total, which 64 bits hold.
+            Err(_) => (pot / u128::from(total), (pot % u128::from(total)) as u64),
+        };
         // The fast remainder is computed modulo 2^64 and needs one spare bit.
         let given = if total < 1 << 63 {
-            let fast = FastFloor::new(pot, total);
+            let fast = FastFloor::new(narrow, total);
             self.fill(weights, parts, |weight| fast.divide(weight))
         } else {
-            self.fill(weights, parts, |weight| slow_floor(pot, total, weight))
+            self.fill(weights, parts, |weight| slow_floor(narrow, total, weight))
         };
+        if turns > 0 {
+            for (part, weight) in parts.iter_mut().zip(weights) {
+                *part = part.more(turns * u128::from(*weight));
+            }
+        }
         // Fewer units are left than there are entries, and entries fit 32 bits.
-        (pot - given) as usize
+        (narrow - given) as usize
     }
 
     /// Applies `floor` to every weight; returns the sum of the quotients.
-    fn fill(
+    fn fill<P: Part>(
         &mut self,
         weights: &[u64],
-        parts: &mut Vec<Amount>,
+        parts: &mut Vec<P>,
         floor: impl Fn(u64) -> (u64, u64),
     ) -> u64 {
         parts.clear();
@@ -179,37 +278,45 @@ impl Apportioner {
             let (part, remainder) = floor(*weight);
             // The floors sum to at most the pot, so this cannot overflow.
             given += part;
-            parts.push(Amount::new(part));
+            parts.push(P::of(part));
             self.remainders.push(remainder);
         }
         given
     }
+}
 
-    /// Gives one unit to each of the `left` entries with the largest remainders.
-    fn hand_out(&mut self, left: usize, ties: &Ties<'_>, parts: &mut [Amount]) {
-        if left == 0 {
-            return;
+/// Gives one unit to each of the `left` entries with the largest remainders; `order` and `tied`
+/// are overwritten.
+fn hand_out<R: Ord + Copy, P: Part>(
+    left: usize,
+    remainders: &[R],
+    order: &mut Vec<R>,
+    tied: &mut Vec<u32>,
+    ties: &Ties<'_>,
+    parts: &mut [P],
+) {
+    if left == 0 {
+        return;
+    }
+    order.clear();
+    order.extend_from_slice(remainders);
+    let (_, threshold, _) = order.select_nth_unstable_by(left - 1, |a, b| b.cmp(a));
+    let threshold = *threshold;
+    tied.clear();
+    let mut above = 0;
+    for (index, remainder) in remainders.iter().enumerate() {
+        if *remainder > threshold {
+            above += 1;
+            parts[index] = parts[index].more(1);
+        } else if *remainder == threshold {
+            tied.push(index as u32);
         }
-        self.order.clear();
-        self.order.extend_from_slice(&self.remainders);
-        let (_, threshold, _) = self.order.select_nth_unstable_by(left - 1, |a, b| b.cmp(a));
-        let threshold = *threshold;
-        self.tied.clear();
-        let mut above = 0;
-        for (index, remainder) in self.remainders.iter().enumerate() {
-            if *remainder > threshold {
-                above += 1;
-                parts[index] = Amount::new(parts[index].get() + 1);
-            } else if *remainder == threshold {
-                self.tied.push(index as u32);
-            }
-        }
-        let among_tied = left - above;
-        ties.select(&mut self.tied, among_tied);
-        for index in &self.tied[..among_tied] {
-            let part = &mut parts[*index as usize];
-            *part = Amount::new(part.get() + 1);
-        }
+    }
+    let among_tied = left - above;
+    ties.select(tied, among_tied);
+    for index in &tied[..among_tied] {
+        let part = &mut parts[*index as usize];
+        *part = part.more(1);
     }
 }
 
@@ -291,8 +398,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn parts(pot: u64, weights: &[u64]) -> Vec<u64> {
-        let parts = apportion(Amount::new(pot), weights, &Ties::Index).unwrap();
-        parts.into_iter().map(Amount::get).collect()
+        let parts = apportion(Amount::new(u128::from(pot)), weights, &Ties::Index).unwrap();
+        parts.into_iter().map(|part| part.narrow().unwrap()).collect()
     }
 
     /// G30.
@@ -396,6 +503,54 @@ mod tests {
         parts
     }
 
+    fn units(parts: &[Amount]) -> Vec<u128> {
+        parts.iter().map(|part| part.get()).collect()
+    }
+
+    /// Largest remainder by a full sort of remainders of 256-bit products.
+    fn by_definition(pot: u128, weights: &[u128]) -> Vec<u128> {
+        let total: u128 = weights.iter().sum();
+        let floor = |weight: &u128| wide::product_over(pot, *weight, total).unwrap();
+        let (mut parts, remainders): (Vec<u128>, Vec<u128>) = weights.iter().map(floor).unzip();
+        let left = pot - parts.iter().sum::<u128>();
+        let mut order: Vec<usize> = (0..weights.len()).collect();
+        order.sort_by_key(|i| (std::cmp::Reverse(remainders[*i]), *i));
+        order.into_iter().take(left as usize).for_each(|index| parts[index] += 1);
+        parts
+    }
+
+    /// G30 with eighteen decimals: the scores (.1, .2, .3) and a pot of a billion tokens, 10^27.
+    #[test]
+    fn a_pot_of_eighteen_decimals_by_hand() {
+        let pot = Amount::new(10u128.pow(27));
+        // 10^27 / 3 = 333...3 and one unit is left; all remainders are equal, so the first gets it.
+        let third = 10u128.pow(27) / 3;
+        let thirds = apportion(pot, &[1, 1, 1], &Ties::Index).unwrap();
+        assert_eq!(units(&thirds), [third + 1, third, third]);
+        // Weights of G30; quotas computed with integers of any length.
+        let weights = weights_from_scores(&[0.1, 0.2, 0.3]).unwrap();
+        let parts = apportion(pot, &weights, &Ties::Index).unwrap();
+        let expected = [
+            166_666_666_666_515_084_216_371_179,
+            333_333_333_333_484_915_783_628_821,
+            500_000_000_000_000_000_000_000_000,
+        ];
+        assert_eq!(units(&parts), expected);
+        // Weights that are amounts of eighteen decimals themselves give the same parts.
+        let unit = 10u128.pow(18);
+        let amounts: Vec<Amount> =
+            weights.iter().map(|weight| Amount::new(u128::from(*weight) * unit)).collect();
+        assert_eq!(apportion_by_amounts(pot, &amounts, &Ties::Index), Ok(parts));
+        assert_eq!(
+            apportion_by_amounts(pot, &[Amount::new(u128::MAX), Amount::new(1)], &Ties::Index),
+            Err(Refusal::Overflow)
+        );
+        assert_eq!(
+            apportion_by_amounts(pot, &[Amount::ZERO], &Ties::Index),
+            Err(Refusal::ZeroTotalWeight)
+        );
+    }
+
     fn some_weights() -> impl Strategy<Value = Vec<u64>> {
         let small = prop::collection::vec(0u64..5, 1..40);
         let wide = prop::collection::vec(0u64..(1 << 58), 1..40);
@@ -414,14 +569,45 @@ mod tests {
         fn conserves_keeps_quota_and_starves_zero(pot in any::<u64>(), w in some_weights()) {
             let identities = Identities::Numbered;
             let ties = Ties::Keyed { run: b"x", epoch: 3, identities, members: None };
+            let pot = u128::from(pot);
             let parts = apportion(Amount::new(pot), &w, &ties).unwrap();
             prop_assert_eq!(Amount::total(parts.iter().copied()), Ok(Amount::new(pot)));
             let total: u128 = w.iter().map(|w| u128::from(*w)).sum();
             for (part, weight) in parts.iter().zip(&w) {
-                let floor = u128::from(pot) * u128::from(*weight) / total;
-                let part = u128::from(part.get());
+                let floor = pot * u128::from(*weight) / total;
+                let part = part.get();
                 prop_assert!(part == floor || part == floor + 1);
                 prop_assert!(*weight > 0 || part == 0);
+            }
+        }
+
+        /// A wide pot, by the definition in products of 256 bits and a full sort; weights that are
+        /// amounts, the same; and where both are narrow, the path of 64 bits.
+        #[test]
+        fn wide_pots_and_wide_weights_agree_with_sorting(
+            pot in (any::<u128>(), 8u32..128).prop_map(|(pot, cut)| pot >> cut),
+            w in prop::collection::vec((any::<u128>(), 14u32..128), 1..40),
+        ) {
+            let wide: Vec<u128> = w.iter().map(|(weight, cut)| weight >> cut).collect();
+            prop_assume!(wide.iter().any(|weight| *weight > 0));
+            let as_amounts: Vec<Amount> = wide.iter().copied().map(Amount::new).collect();
+            let parts = apportion_by_amounts(Amount::new(pot), &as_amounts, &Ties::Index).unwrap();
+            prop_assert_eq!(units(&parts), by_definition(pot, &wide));
+            let narrow: Vec<u64> = wide.iter().map(|weight| (*weight >> 66) as u64).collect();
+            prop_assume!(narrow.iter().any(|weight| *weight > 0));
+            let widened: Vec<u128> = narrow.iter().map(|weight| u128::from(*weight)).collect();
+            let parts = apportion(Amount::new(pot), &narrow, &Ties::Index).unwrap();
+            prop_assert_eq!(units(&parts), by_definition(pot, &widened));
+            // Parts of 64 bits are the same ones, or the pot is none of theirs.
+            let mut half: Vec<u64> = vec![];
+            let mut apportioner = Apportioner::default();
+            let split =
+                apportioner.apportion_into(Amount::new(pot), &narrow, &Ties::Index, &mut half);
+            if pot > u128::from(u64::MAX) {
+                prop_assert_eq!(split, Err(Refusal::Overflow));
+            } else {
+                let half: Vec<u128> = half.into_iter().map(u128::from).collect();
+                prop_assert_eq!(units(&parts), half);
             }
         }
 
@@ -438,7 +624,7 @@ mod tests {
             let split = |w: &[u64], names: &[String]| {
                 let identities = Identities::Named(names);
                 let ties = Ties::Keyed { run: b"r", epoch: 0, identities, members: None };
-                apportion(Amount::new(pot), w, &ties)
+                apportion(Amount::new(u128::from(pot)), w, &ties)
             };
             let forward = split(&w, &names).unwrap();
             let back: Vec<u64> = w.iter().rev().copied().collect();

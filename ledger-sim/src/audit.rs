@@ -75,7 +75,7 @@ pub fn audit(ledger: &Ledger) -> Result<AuditReport, Refusal> {
 /// Balances as the auditor sees them.
 struct Replay {
     balances: [Vec<i128>; Family::ALL.len()],
-    supply_cap: i128,
+    supply_cap: u128,
     epoch: u32,
 }
 
@@ -83,7 +83,7 @@ impl Replay {
     fn new(ledger: &Ledger) -> Self {
         Self {
             balances: Family::ALL.map(|family| vec![0; ledger.chart().count(family)]),
-            supply_cap: i128::from(ledger.supply_cap().get()),
+            supply_cap: ledger.supply_cap().get(),
             epoch: 0,
         }
     }
@@ -97,9 +97,9 @@ impl Replay {
         let mut sum: i128 = 0;
         for line in posting.lines {
             let balance = self.slot(line.account)?;
-            let next = balance.checked_add(i128::from(line.amount)).ok_or(Refusal::Overflow)?;
+            let next = balance.checked_add(line.amount).ok_or(Refusal::Overflow)?;
             *balance = next;
-            sum = sum.checked_add(i128::from(line.amount)).ok_or(Refusal::Overflow)?;
+            sum = sum.checked_add(line.amount).ok_or(Refusal::Overflow)?;
         }
         if sum != 0 {
             return Err(Refusal::Unbalanced { posting: position });
@@ -107,7 +107,7 @@ impl Replay {
         for line in posting.lines {
             let balance = *self.slot(line.account)?;
             if line.account.family() == Family::Mint {
-                if -balance > self.supply_cap {
+                if balance < 0 && balance.unsigned_abs() > self.supply_cap {
                     return Err(Refusal::SupplyCapExceeded);
                 }
             } else if balance < 0 {
@@ -128,7 +128,7 @@ impl Replay {
         posting: &Posting<'_>,
         closing: &Closing,
     ) -> Result<(), Refusal> {
-        let flows = Flows::of(posting);
+        let flows = Flows::of(posting)?;
         let stated = [
             (flows.given(Family::Pot), closing.pot),
             (flows.given(Family::Carry), closing.carry_in),
@@ -141,15 +141,16 @@ impl Replay {
             (flows.received(Family::Treasury), closing.returned),
         ];
         for (got, expected) in stated {
-            let expected = u128::from(expected.get());
+            let expected = expected.get();
             if got != expected {
                 return Err(Refusal::PotMismatch { expected, got });
             }
         }
         // Any other account on the posting would be money that the closing line hides.
-        let explained: u128 = stated.iter().map(|(got, _)| got).sum();
-        if flows.total() != explained {
-            return Err(Refusal::PotMismatch { expected: flows.total(), got: explained });
+        let explained = checked_sum(stated.into_iter().map(|(got, _)| got))?;
+        let total = flows.total()?;
+        if total != explained {
+            return Err(Refusal::PotMismatch { expected: total, got: explained });
         }
         let emptied = *self.slot(Account::pot(closing.pot_index))?;
         if emptied != 0 {
@@ -163,7 +164,7 @@ impl Replay {
         for (family, replayed) in Family::ALL.into_iter().zip(&self.balances) {
             for (index, (got, stated)) in replayed.iter().zip(ledger.family(family)).enumerate() {
                 sum = sum.checked_add(*got).ok_or(Refusal::Overflow)?;
-                let (expected, got) = (i128::from(*stated), *got);
+                let (expected, got) = (*stated, *got);
                 if expected != got {
                     let account = Account::new(family, index as u32);
                     return Err(Refusal::AuditMismatch { account, expected, got });
@@ -188,13 +189,14 @@ struct Flows {
 }
 
 impl Flows {
-    fn of(posting: &Posting<'_>) -> Self {
+    fn of(posting: &Posting<'_>) -> Result<Self, Refusal> {
         let mut flows = Self { given: [0; Family::ALL.len()], received: [0; Family::ALL.len()] };
         for line in posting.lines {
             let side = if line.amount < 0 { &mut flows.given } else { &mut flows.received };
-            side[line.account.family() as usize] += u128::from(line.amount.unsigned_abs());
+            let sum = &mut side[line.account.family() as usize];
+            *sum = sum.checked_add(line.amount.unsigned_abs()).ok_or(Refusal::Overflow)?;
         }
-        flows
+        Ok(flows)
     }
 
     fn given(&self, family: Family) -> u128 {
@@ -205,9 +207,14 @@ impl Flows {
         self.received[family as usize]
     }
 
-    fn total(&self) -> u128 {
-        self.given.iter().chain(&self.received).sum()
+    fn total(&self) -> Result<u128, Refusal> {
+        checked_sum(self.given.into_iter().chain(self.received))
     }
+}
+
+fn checked_sum(parts: impl IntoIterator<Item = u128>) -> Result<u128, Refusal> {
+    let mut parts = parts.into_iter();
+    parts.try_fold(0u128, |sum, part| sum.checked_add(part)).ok_or(Refusal::Overflow)
 }
 
 fn hash_leaf(page: &[u8]) -> [u8; 32] {

@@ -194,7 +194,7 @@ mod tests {
             };
             let pool = Amount::new(1_000_000_000);
             let outcome = settle_stream(&view, pool, rule.as_ref(), &options).unwrap();
-            let wasted: u64 = outcome.payouts()[useful..].iter().map(|p| p.get()).sum();
+            let wasted: u128 = outcome.payouts()[useful..].iter().map(|p| p.get()).sum();
             let sigma = netted_sigma(0.5, period as f64, correlation);
             let law = false_positive_share(100.0, 900.0, 1.0, sigma);
             let got = wasted as f64 / 1e9;

@@ -40,7 +40,8 @@ impl Vesting {
             CliffMonths::CatchUp if month < self.cliff_months => 0,
             CliffMonths::CatchUp => month,
         };
-        self.total.scaled(counted.min(self.linear_months), self.linear_months)
+        let months = u128::from(self.linear_months);
+        self.total.scaled(months.min(u128::from(counted)), months)
     }
 
     /// Draws `amount` of `bucket` at `month`, of which `drawn` was drawn before.
@@ -79,11 +80,11 @@ impl Halving {
     pub fn cumulative(&self, epoch: u64) -> Result<Amount, Refusal> {
         let mut sum = Amount::ZERO;
         let mut left = epoch;
-        // After 64 halvings the reward is zero.
-        for halvings in 0..64 {
+        // After 128 halvings the reward is zero.
+        for halvings in 0..128 {
             let epochs = left.min(self.interval);
             let reward = Amount::new(self.reward.get() >> halvings);
-            sum = sum.plus(reward.scaled(epochs, 1)?)?;
+            sum = sum.plus(reward.times(epochs)?)?;
             left -= epochs;
         }
         Ok(sum)
@@ -95,11 +96,11 @@ impl Halving {
 /// # Errors
 /// [`Refusal::ParamOutOfRange`] for any other share.
 pub fn part_of(total: Amount, share: f64) -> Result<Amount, Refusal> {
-    const BITS: u64 = 1 << 53;
+    const BITS: u128 = 1 << 53;
     if !(0.0..=1.0).contains(&share) {
         return Err(Refusal::parameter("share"));
     }
-    total.scaled((share * BITS as f64) as u64, BITS)
+    total.scaled((share * BITS as f64) as u128, BITS)
 }
 
 /// Share of an exponential emission released by `years`: `1 - 2^(-years / half_life)`.
@@ -167,7 +168,8 @@ impl InflationController {
     /// [`Refusal::Overflow`] for no supply or one that outgrows an amount;
     /// [`Refusal::SplitNotUnity`] for inflation above one or more bonded than exist.
     pub fn round(&self, bonded: Amount) -> Result<(Amount, Self), Refusal> {
-        let rate = Ppb::new(bonded.scaled(BILLION, self.supply.get())?.get())?;
+        let rate = bonded.scaled(u128::from(BILLION), self.supply.get())?;
+        let rate = Ppb::new(rate.narrow().ok_or(Refusal::Overflow)?)?;
         let inflation = match rate.cmp(&self.target) {
             std::cmp::Ordering::Less => self.inflation.get() + self.step.get(),
             std::cmp::Ordering::Equal => self.inflation.get(),
@@ -215,7 +217,7 @@ mod tests {
         };
         assert_eq!(month(12), 0);
         assert_eq!([month(13), month(14), month(15)], [5_080_555, 5_080_556, 5_080_555]);
-        assert_eq!((13..=48).map(month).sum::<u64>(), 182_900_000);
+        assert_eq!((13..=48).map(month).sum::<u128>(), 182_900_000);
         assert_eq!(vesting.cumulative(1_000), Ok(vesting.total));
         let due = Amount::new(5_080_555);
         assert_eq!(vesting.draw(3, 13, Amount::ZERO, due), Ok(due));
@@ -229,6 +231,24 @@ mod tests {
         assert_eq!(catch_up.cumulative(12), Ok(Amount::new(60_966_666)));
         let empty = Vesting { linear_months: 0, ..vesting };
         assert_eq!(empty.cumulative(1), Err(Refusal::Overflow));
+    }
+
+    /// G36 with eighteen decimals: 182,900,000 tokens are 1829 x 10^23 units, a 36th of which is
+    /// 5080555555555555555555555.55...
+    #[test]
+    fn vesting_of_eighteen_decimals() {
+        let vesting = Vesting {
+            total: Amount::new(1_829 * 10u128.pow(23)),
+            cliff_months: 12,
+            linear_months: 36,
+            cliff: CliffMonths::EarnNothing,
+        };
+        let first = 5_080_555_555_555_555_555_555_555;
+        assert_eq!(vesting.cumulative(13), Ok(Amount::new(first)));
+        assert_eq!(vesting.cumulative(14), Ok(Amount::new(2 * first + 1)));
+        assert_eq!(vesting.cumulative(48), Ok(vesting.total));
+        // Half of it to 53 bits is exactly half of it.
+        assert_eq!(part_of(vesting.total, 0.5), Ok(Amount::new(9_145 * 10u128.pow(22))));
     }
 
     /// G37.
@@ -265,7 +285,7 @@ mod tests {
     #[test]
     fn parts_are_floors() {
         assert_eq!(part_of(Amount::new(7), 0.5), Ok(Amount::new(3)));
-        assert_eq!(part_of(Amount::new(u64::MAX), 1.0), Ok(Amount::new(u64::MAX)));
+        assert_eq!(part_of(Amount::new(u128::MAX), 1.0), Ok(Amount::new(u128::MAX)));
         assert_eq!(part_of(Amount::new(7), 1.5), Err(Refusal::parameter("share")));
         assert_eq!(part_of(Amount::new(7), f64::NAN), Err(Refusal::parameter("share")));
     }

@@ -18,10 +18,7 @@ impl TokenPrices {
     /// # Errors
     /// [`Refusal::Overflow`].
     pub fn fee(&self, input_tokens: u64, output_tokens: u64) -> Result<Amount, Refusal> {
-        let term = |tokens: u64, price: Amount| u128::from(tokens) * u128::from(price.get());
-        let sum = term(input_tokens, self.input).checked_add(term(output_tokens, self.output));
-        let fee = sum.ok_or(Refusal::Overflow)? / 1_000;
-        u64::try_from(fee).map(Amount::new).map_err(|_| Refusal::Overflow)
+        self.input.times(input_tokens)?.plus(self.output.times(output_tokens)?)?.scaled(1, 1_000)
     }
 }
 
@@ -96,9 +93,26 @@ mod tests {
         assert_eq!(shares.contributors, Amount::new(1_890_000));
     }
 
+    /// G32 again, of eighteen decimals: every amount is a billion times as large.
+    #[test]
+    fn a_query_of_eighteen_decimals_by_hand() {
+        let tokens = |millions: u128| Amount::new(millions * 10u128.pow(15));
+        let prices = TokenPrices { input: tokens(2), output: tokens(6) };
+        let fee = prices.fee(1_200, 300).unwrap();
+        assert_eq!(fee, Amount::new(42 * 10u128.pow(14)));
+        // A fee of all tokens: 10^27 units, whose shares have up to 89 bits.
+        let shares = example().share(Amount::new(10u128.pow(27))).unwrap();
+        let percent = 10u128.pow(25);
+        assert_eq!(shares.platform, Amount::new(10 * percent));
+        // 20, 30 and 50 of the other 90 %.
+        assert_eq!(shares.model, Amount::new(18 * percent));
+        assert_eq!(shares.stakers, Amount::new(27 * percent));
+        assert_eq!(shares.contributors, Amount::new(45 * percent));
+    }
+
     #[test]
     fn limits() {
-        let prices = TokenPrices { input: Amount::new(u64::MAX), output: Amount::ZERO };
+        let prices = TokenPrices { input: Amount::new(u128::MAX), output: Amount::ZERO };
         assert_eq!(prices.fee(u64::MAX, 0), Err(Refusal::Overflow));
         let refusal = FeeSplit::new(Ppb::ZERO, Ppb::ONE, Ppb::ONE, Ppb::ZERO).unwrap_err();
         assert_eq!(refusal, Refusal::SplitNotUnity { sum: 2_000_000_000 });
@@ -106,7 +120,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_fee_closes(fee in any::<u64>()) {
+        fn every_fee_closes(fee in any::<u128>()) {
             let shares = example().share(Amount::new(fee)).unwrap();
             let parts = [shares.platform, shares.model, shares.stakers, shares.contributors];
             prop_assert_eq!(Amount::total(parts), Ok(Amount::new(fee)));

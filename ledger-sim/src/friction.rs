@@ -133,10 +133,10 @@ mod tests {
     use super::*;
     use crate::audit::audit;
 
-    fn books(balances: &[i64]) -> Ledger {
+    fn books(balances: &[i128]) -> Ledger {
         let mut ledger = Ledger::new(Amount::new(1_000)).unwrap();
         ledger.open(Family::Contributor, balances.len()).unwrap();
-        let mut lines = vec![Line::new(Account::MINT, -balances.iter().sum::<i64>())];
+        let mut lines = vec![Line::new(Account::MINT, -balances.iter().sum::<i128>())];
         for (index, balance) in (0..).zip(balances) {
             lines.push(Line::new(Account::contributor(index), *balance));
         }

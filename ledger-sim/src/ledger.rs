@@ -2,7 +2,7 @@
 
 use crate::account::{Account, Family};
 use crate::merkle::{Hash, Pages};
-use crate::money::Amount;
+use crate::money::{Amount, LARGEST_SUPPLY};
 use crate::posting::{Closing, Journal, Kind, Line, Posting};
 use crate::refusal::Refusal;
 
@@ -33,7 +33,7 @@ pub struct Ledger {
     supply_cap: Amount,
     epoch: u32,
     chart: Chart,
-    balances: [Vec<i64>; Family::ALL.len()],
+    balances: [Vec<i128>; Family::ALL.len()],
     journal: Journal,
     pages: Pages,
 }
@@ -42,9 +42,9 @@ impl Ledger {
     /// Empty books for a currency of which at most `supply_cap` base units can ever be minted.
     ///
     /// # Errors
-    /// [`Refusal::ScaleTooSmall`] when the cap does not fit below 2^63.
+    /// [`Refusal::ScaleTooSmall`] when the cap is not below [`LARGEST_SUPPLY`].
     pub fn new(supply_cap: Amount) -> Result<Self, Refusal> {
-        if supply_cap.signed().is_err() {
+        if supply_cap.get() >= LARGEST_SUPPLY {
             return Err(Refusal::ScaleTooSmall);
         }
         let counts = Family::ALL.map(|family| usize::from(family.is_single()));
@@ -99,7 +99,10 @@ impl Ledger {
         let mut sum: i128 = 0;
         let mut skipped = Vec::new();
         for (index, line) in lines.iter().enumerate() {
-            sum += i128::from(line.amount);
+            match sum.checked_add(line.amount) {
+                Some(next) => sum = next,
+                None => fault = Refusal::first(fault, Refusal::Overflow),
+            }
             if let Err(found) = self.add(line.account, line.amount) {
                 skipped.push(index);
                 fault = Refusal::first(fault, found);
@@ -135,7 +138,7 @@ impl Ledger {
         }
     }
 
-    fn add(&mut self, account: Account, amount: i64) -> Result<(), Refusal> {
+    fn add(&mut self, account: Account, amount: i128) -> Result<(), Refusal> {
         let slot = self.balances[account.family().position()]
             .get_mut(account.index() as usize)
             .ok_or(Refusal::UnknownAccount { account })?;
@@ -159,7 +162,7 @@ impl Ledger {
     }
 
     /// Balance in signed base units, or `None` for an account that is not open.
-    pub fn signed_balance(&self, account: Account) -> Option<i64> {
+    pub fn signed_balance(&self, account: Account) -> Option<i128> {
         self.balances[account.family().position()].get(account.index() as usize).copied()
     }
 
@@ -170,11 +173,11 @@ impl Ledger {
     /// negative balance, which only the contra account can have.
     pub fn balance(&self, account: Account) -> Result<Amount, Refusal> {
         let signed = self.signed_balance(account).ok_or(Refusal::UnknownAccount { account })?;
-        u64::try_from(signed).map(Amount::new).map_err(|_| Refusal::Underflow { account })
+        u128::try_from(signed).map(Amount::new).map_err(|_| Refusal::Underflow { account })
     }
 
     /// All balances of a family, by index.
-    pub fn family(&self, family: Family) -> &[i64] {
+    pub fn family(&self, family: Family) -> &[i128] {
         &self.balances[family.position()]
     }
 
@@ -205,7 +208,7 @@ impl Ledger {
 
     /// Falsifies a balance, so that a test can see the auditor find it.
     #[cfg(test)]
-    pub(crate) fn falsify_balance(&mut self, account: Account, balance: i64) {
+    pub(crate) fn falsify_balance(&mut self, account: Account, balance: i128) {
         self.balances[account.family().position()][account.index() as usize] = balance;
     }
 
@@ -247,7 +250,7 @@ mod tests {
     #[test]
     fn refusals_come_in_documented_precedence_and_leave_the_books_alone() {
         let unknown = Account::contributor(9);
-        let overflow = Line::new(Account::TREASURY, i64::MAX);
+        let overflow = Line::new(Account::TREASURY, i128::MAX);
         let underflow = Line::new(Account::contributor(0), -1);
         let uneven = Line::new(Account::TREASURY, 7);
         let stranger = Line::new(unknown, 0);
@@ -294,6 +297,6 @@ mod tests {
         assert_eq!(ledger.balance(second), Err(Refusal::UnknownAccount { account: second }));
         ledger.open(Family::Contributor, 1).unwrap();
         assert_eq!(ledger.chart().count(Family::Contributor), 2);
-        assert!(matches!(Ledger::new(Amount::new(1 << 63)), Err(Refusal::ScaleTooSmall)));
+        assert!(matches!(Ledger::new(Amount::new(LARGEST_SUPPLY)), Err(Refusal::ScaleTooSmall)));
     }
 }

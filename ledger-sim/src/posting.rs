@@ -49,17 +49,20 @@ pub enum Kind {
 }
 
 /// One side of a posting: an account and the signed base units that it receives.
+///
+/// Packed, so that a journal has 24 bytes a line and not the 32 that the alignment of `i128` asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[repr(C, packed(8))]
 pub struct Line {
     /// The account.
     pub account: Account,
     /// Base units received; negative when given.
-    pub amount: i64,
+    pub amount: i128,
 }
 
 impl Line {
     /// `amount` base units to `account`.
-    pub const fn new(account: Account, amount: i64) -> Self {
+    pub const fn new(account: Account, amount: i128) -> Self {
         Self { account, amount }
     }
 }
@@ -77,7 +80,8 @@ pub struct Posting<'a> {
 
 impl Posting<'_> {
     /// Canonical bytes: kind (1), epoch (4), number of lines (4), then for each line family (1),
-    /// index (4) and amount (8), all big-endian.
+    /// index (4) and amount (8), all big-endian. A posting with an amount that 64 bits do not hold
+    /// has 16 bytes for each of its amounts, and says so by the upper bit of its first byte.
     pub fn bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         self.append_bytes(&mut bytes);
@@ -86,20 +90,33 @@ impl Posting<'_> {
 
     /// Appends what [`Self::bytes`] gives: pages of such bytes are what the journal's tree hashes.
     pub fn append_bytes(&self, bytes: &mut Vec<u8>) {
+        let is_wide = self.lines.iter().any(|line| i64::try_from(line.amount).is_err());
         let mut head = [0; 9];
-        head[0] = self.kind as u8;
+        head[0] = self.kind as u8 | if is_wide { WIDE } else { 0 };
         head[1..5].copy_from_slice(&self.epoch.to_be_bytes());
         // Account indices are 32 bits wide, and so is the count of lines over them.
         head[5..].copy_from_slice(&(self.lines.len() as u32).to_be_bytes());
-        bytes.reserve(9 + 13 * self.lines.len());
         bytes.extend_from_slice(&head);
-        for line in self.lines {
-            let mut side = [0; 13];
-            side[0] = line.account.family() as u8;
-            side[1..5].copy_from_slice(&line.account.index().to_be_bytes());
-            side[5..].copy_from_slice(&line.amount.to_be_bytes());
-            bytes.extend_from_slice(&side);
+        match is_wide {
+            false => append_lines::<13>(self.lines, bytes),
+            true => append_lines::<21>(self.lines, bytes),
         }
+    }
+}
+
+/// Says that the amounts of a posting have 16 bytes.
+const WIDE: u8 = 0x80;
+
+/// Appends lines of `SIZE` bytes each, of which the amount has all but the first five.
+fn append_lines<const SIZE: usize>(lines: &[Line], bytes: &mut Vec<u8>) {
+    bytes.reserve(SIZE * lines.len());
+    for line in lines {
+        let mut side = [0; SIZE];
+        side[0] = line.account.family() as u8;
+        side[1..5].copy_from_slice(&line.account.index().to_be_bytes());
+        // What is cut off is nothing but copies of the sign.
+        side[5..].copy_from_slice(&line.amount.to_be_bytes()[21 - SIZE..]);
+        bytes.extend_from_slice(&side);
     }
 }
 
@@ -213,8 +230,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_sixteen_bytes() {
-        assert_eq!(size_of::<Line>(), 16);
+    fn a_line_is_twenty_four_bytes() {
+        assert_eq!(size_of::<Line>(), 24);
     }
 
     #[test]
@@ -230,6 +247,27 @@ mod tests {
         ]
         .concat();
         assert_eq!(posting.bytes(), expected);
+    }
+
+    #[test]
+    fn wide_amounts_have_sixteen_bytes_and_say_so() {
+        let bytes = |amount: i128| {
+            let lines = [Line::new(Account::MINT, -amount), Line::new(Account::TREASURY, amount)];
+            Posting { kind: Kind::Emit, epoch: 0, lines: &lines }.bytes()
+        };
+        // -2^63 is the last amount of eight bytes, 2^63 the first of sixteen: both are in a posting
+        // of 2^63, and only a posting of 2^63 - 1 is narrow.
+        assert_eq!((bytes((1 << 63) - 1).len(), bytes((1 << 63) - 1)[0]), (9 + 2 * 13, 3));
+        let wide = bytes(1 << 63);
+        assert_eq!((wide.len(), wide[0]), (9 + 2 * 21, 0x83));
+        assert_eq!(wide[14..30], [[255; 8], [128, 0, 0, 0, 0, 0, 0, 0]].concat());
+        assert_eq!(wide[30..35], [1, 0, 0, 0, 0]);
+        assert_eq!(wide[35..], [[0; 8], [128, 0, 0, 0, 0, 0, 0, 0]].concat());
+        // 10^27 = 0x033b2e3c 9fd0803c e8000000.
+        assert_eq!(
+            bytes(10i128.pow(27))[39..],
+            0x033b_2e3c_9fd0_803c_e800_0000u128.to_be_bytes()[4..]
+        );
     }
 
     #[test]

@@ -111,7 +111,7 @@ impl Price {
     /// # Errors
     /// [`Refusal::Overflow`].
     pub fn tokens(self, micro_dollars: Amount, scale: Scale) -> Result<Amount, Refusal> {
-        micro_dollars.scaled(scale.base_units_per_token(), self.0)
+        micro_dollars.scaled(scale.base_units_per_token(), u128::from(self.0))
     }
 
     /// `floor(tokens x price)` in millionths of a dollar.
@@ -119,7 +119,7 @@ impl Price {
     /// # Errors
     /// [`Refusal::Overflow`].
     pub fn value(self, tokens: Amount, scale: Scale) -> Result<Amount, Refusal> {
-        tokens.scaled(self.0, scale.base_units_per_token())
+        tokens.scaled(u128::from(self.0), scale.base_units_per_token())
     }
 }
 

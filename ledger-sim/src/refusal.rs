@@ -120,7 +120,7 @@ pub enum Refusal {
         name: String,
     },
     /// Supply times scale does not fit an amount.
-    #[error("supply times scale does not fit below 2^63; hint: fewer decimals")]
+    #[error("supply times scale does not fit below 2^120; hint: fewer decimals")]
     ScaleTooSmall,
     /// Randomness is asked for and no seed was given.
     #[error("randomness is needed and no seed was given; hint: pass a seed")]

@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 
 use crate::account::{Account, Family};
-use crate::apportion::{Identities, Ties, apportion};
+use crate::apportion::{Identities, Ties, apportion, apportion_by_amounts};
 use crate::audit::{AuditReport, audit};
 use crate::ledger::Ledger;
 use crate::money::Amount;
@@ -149,14 +149,11 @@ fn query_pots(
     if queries == 0 {
         return Err(Refusal::RuleNeeds { rule: "stream", input: "at least one query" });
     }
-    let weights = match options.query_fees {
-        None => vec![1; queries],
-        Some(fees) if fees.len() == queries => fees.iter().map(|fee| fee.get()).collect(),
-        Some(_) => {
-            return Err(Refusal::RuleNeeds { rule: "stream", input: "a fee for each query" });
-        }
-    };
-    apportion(pool, &weights, &Ties::Index)
+    match options.query_fees {
+        None => apportion(pool, &vec![1; queries], &Ties::Index),
+        Some(fees) if fees.len() == queries => apportion_by_amounts(pool, fees, &Ties::Index),
+        Some(_) => Err(Refusal::RuleNeeds { rule: "stream", input: "a fee for each query" }),
+    }
 }
 
 /// Books in which nothing but stakes and the treasury is funded.
@@ -209,14 +206,14 @@ mod tests {
     fn run(
         rule: &str,
         scores: &ScoreView,
-        pool: u64,
+        pool: u128,
         options: &StreamOptions<'_>,
     ) -> StreamOutcome {
         let rule = rules::build(rule, &Parameters::new()).unwrap();
         settle_stream(scores, Amount::new(pool), rule.as_ref(), options).unwrap()
     }
 
-    fn units(outcome: &StreamOutcome) -> Vec<u64> {
+    fn units(outcome: &StreamOutcome) -> Vec<u128> {
         outcome.payouts().iter().map(|amount| amount.get()).collect()
     }
 
@@ -281,14 +278,14 @@ mod tests {
     #[test]
     fn refusals() {
         let rule = rules::build("equal", &Parameters::new()).unwrap();
-        let go = |view: &ScoreView, pool: u64, options: &StreamOptions<'_>| {
+        let go = |view: &ScoreView, pool: u128, options: &StreamOptions<'_>| {
             settle_stream(view, Amount::new(pool), rule.as_ref(), options).unwrap_err()
         };
         let options = StreamOptions::seeded(1);
         let empty = ScoreView::from_rows(1, []).unwrap();
         assert!(matches!(go(&empty, 1, &options), Refusal::RuleNeeds { .. }));
         let view = ScoreView::from_dense(1, 1, &[1.0]).unwrap();
-        assert_eq!(go(&view, 1 << 63, &options), Refusal::ScaleTooSmall);
+        assert_eq!(go(&view, 1 << 120, &options), Refusal::ScaleTooSmall);
         let no_fee = StreamOptions { query_fees: Some(&[Amount::ZERO]), ..options.clone() };
         assert_eq!(go(&view, 1, &no_fee), Refusal::ZeroTotalWeight);
         let short = StreamOptions { query_fees: Some(&[]), ..options };
@@ -304,10 +301,14 @@ mod tests {
         })
     }
 
+    fn any_pool() -> impl Strategy<Value = u128> {
+        prop_oneof![0u128..10_000, 0u128..1 << 120]
+    }
+
     proptest! {
         #[test]
         fn money_is_conserved_by_every_stream_rule(
-            (contributors, queries, scores) in matrix(), pool in 0u64..10_000, period in 1usize..4
+            (contributors, queries, scores) in matrix(), pool in any_pool(), period in 1usize..4
         ) {
             let view = ScoreView::from_dense(contributors, queries, &scores).unwrap();
             let options = StreamOptions {
@@ -326,7 +327,7 @@ mod tests {
 
         #[test]
         fn permuting_the_contributors_permutes_the_payouts(
-            (contributors, queries, scores) in matrix(), pool in 0u64..10_000
+            (contributors, queries, scores) in matrix(), pool in 0u128..10_000
         ) {
             let names: Vec<String> = (0..contributors).map(|i| format!("c-{i}")).collect();
             let reversed: Vec<String> = names.iter().rev().cloned().collect();

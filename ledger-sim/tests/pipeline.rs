@@ -49,7 +49,7 @@ fn the_waterfall_closes_for_every_rule_and_estimate() {
             let epoch = ledger.epoch();
             let received = claim_all(&mut ledger, epoch, &friction).unwrap();
             audit(&ledger).unwrap();
-            let unclaimed: i64 = ledger.family(Family::Contributor).iter().sum();
+            let unclaimed: i128 = ledger.family(Family::Contributor).iter().sum();
             let waterfall = Waterfall::close(
                 POOL,
                 owed.payouts(),

@@ -104,6 +104,23 @@ fn noise_pays_the_useless_as_the_closed_form_says() {
 }
 
 #[test]
+fn the_closed_form_is_told_where_it_holds_and_nowhere_else() {
+    let law = |changes: &[(&str, &str)]| run(changes).metrics.get("false-positive-law").copied();
+    // Four useful of twelve, noise 1 netted over 10 queries: s = sqrt(.1).
+    let netted = false_positive_share(4.0, 8.0, 1.0, 0.1f64.sqrt());
+    assert_eq!(law(&[]), Some(netted));
+    assert_eq!(law(&[("settlement.every", "\"epoch\"")]), {
+        Some(false_positive_share(4.0, 8.0, 1.0, netted_sigma(1.0, 40.0, 0.0)))
+    });
+    let clipped = law(&[("settlement.rule", "\"linear-clipped\"")]);
+    assert_eq!(clipped, Some(false_positive_share(4.0, 8.0, 1.0, 1.0)));
+    assert_eq!(law(&[("settlement.rule", "\"power\"")]), None);
+    assert_eq!(law(&[("contributors.values", r#"{"pareto": {"tail": 2}}"#)]), None);
+    assert_eq!(law(&[("agents", "[\"free-rider\"]")]), None);
+    assert_eq!(law(&[("estimator.coverage", "\"50 %\"")]), None);
+}
+
+#[test]
 fn both_engines_write_the_same_journal() {
     for arrivals in ["\"even\"", "\"poisson\"", r#"{"hawkes": {"branching": 0.6}}"#] {
         for every in ["\"7 queries\"", "\"epoch\""] {
@@ -135,6 +152,40 @@ fn every_rule_runs_in_the_world() {
             run(&[("settlement.rule", &format!("\"{}\"", rule.name)), ("treasury", treasury)]);
         assert_eq!(outcome.metrics["residual"], 0.0, "{}", rule.name);
         assert!(outcome.metrics.contains_key("paid"), "{}", rule.name);
+    }
+}
+
+/// A billion tokens of eighteen decimals: 10^27 units, of which no account of 64 bits holds more
+/// than 18 tokens. Everything is settled and audited in them, and what is paid is what is paid in
+/// nine decimals, up to a unit of those for each of the few settlements.
+#[test]
+fn every_rule_pays_in_eighteen_decimals_what_it_pays_in_nine() {
+    for rule in RULES {
+        let name = format!("\"{}\"", rule.name);
+        let count = if rule.needs.iter().any(|need| need.contains("game")) { "8" } else { "12" };
+        let run = |decimals: &str| {
+            run(&[
+                ("settlement.rule", &name),
+                ("contributors.count", count),
+                ("token.decimals", decimals),
+                ("token.supply", "\"1000000000 tokens\""),
+                ("fees.per-query", "\"1000 tokens\""),
+                ("agents", "[\"sybil-splitter\", \"whale\"]"),
+                ("journal", "\"query\""),
+            ])
+        };
+        let (nine, eighteen) = (run("9"), run("18"));
+        assert_eq!(eighteen.metrics["residual"], 0.0, "{}", rule.name);
+        assert_eq!(nine.metrics["fees"], 160_000.0);
+        assert_eq!(eighteen.metrics["fees"], 160_000.0);
+        // These have parameters in base units, whose defaults are worth a billionth as much here.
+        if ["flat-fee", "buyout", "tournament"].contains(&rule.name) {
+            continue;
+        }
+        for metric in ["paid", "recognised", "attack-gain"] {
+            let (a, b) = (nine.metrics[metric], eighteen.metrics[metric]);
+            assert!((a - b).abs() < 1e-6, "{} {metric}: {a} {b}", rule.name);
+        }
     }
 }
 
@@ -222,6 +273,36 @@ fn friction_keeps_money_from_small_accounts() {
         .iter()
         .sum();
     assert!((closed / 72.0 + lost - 1.0).abs() < 1e-9);
+}
+
+/// Four equal people who join one after the other. Claims that last a century share as claims that
+/// last for ever do, those that last a day do not, and who joined together shares as ever.
+#[test]
+fn claims_that_decay_share_otherwise_among_those_of_other_age() {
+    let gini = |half_life: Option<&str>| {
+        let mut changes = vec![
+            ("estimator.noise", "0"),
+            ("contributors.count", "4"),
+            ("contributors.useful", "\"100 %\""),
+            ("contributors.arrive-over", "\"100 %\""),
+            ("time.epochs", "12"),
+        ];
+        changes.extend(half_life.map(|days| ("settlement.claims-half-life", days)));
+        run(&changes).metrics["gini"]
+    };
+    let (never, slow, fast) = (gini(None), gini(Some("\"100 years\"")), gini(Some("\"1 days\"")));
+    // 2^(-330 / 36500) = .994: what lasts a century is as good as what never ends.
+    assert!((slow - never).abs() < 0.01, "{slow} {never}");
+    assert!((fast - never).abs() > 0.05, "{fast} {never}");
+    // All who joined together age together, and a pot is shared by ratios.
+    let together = |half_life: Option<&str>| {
+        let mut changes = vec![("estimator.noise", "0")];
+        changes.extend(half_life.map(|days| ("settlement.claims-half-life", days)));
+        run(&changes).lorenz
+    };
+    assert_eq!(together(Some("\"30 days\"")), together(None));
+    let faults = check(&with(&[("settlement.claims-half-life", "\"0 days\"")])).unwrap_err();
+    assert!(faults[0].to_string().contains("claims last no time"), "{}", faults[0]);
 }
 
 #[test]
@@ -315,7 +396,9 @@ fn impossible_economics_are_refused_before_the_run() {
         "nothing can be released beyond the supply",
     );
     refused(&[("fees.platform", "\"101 %\"")], "found `101 %`");
-    refused(&[("token.decimals", "18")], "below 2^63");
+    // 2 x 10^18 tokens of eighteen decimals are 2 x 10^36 units, and 2^120 are 1.3 x 10^36.
+    let many = [("token.decimals", "18"), ("token.supply", "\"2e18 tokens\"")];
+    refused(&many, "2^120 base units or more");
     refused(
         &[("contributors.count", "30"), ("settlement.rule", "\"semivalue\"")],
         "all coalitions",

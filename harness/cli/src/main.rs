@@ -31,6 +31,8 @@ enum Command {
     Run(commands::run::RunArguments),
     /// Check an experiment and say what it will cost, without running it.
     Check(commands::check::CheckArguments),
+    /// Fit when contributors stop to a community whose numbers of contributions are known.
+    Calibrate(commands::calibrate::CalibrateArguments),
     /// Put finished runs on one page, with one figure of accuracy by access.
     Beside(commands::beside::BesideArguments),
     /// Let the model of a run answer, and say to whom the answer is owed.
@@ -77,6 +79,7 @@ fn main() -> ExitCode {
     let ending = match Arguments::parse().command {
         Command::Run(arguments) => commands::run::run(&arguments),
         Command::Check(arguments) => commands::check::check(&arguments),
+        Command::Calibrate(arguments) => commands::calibrate::calibrate(&arguments),
         Command::Beside(arguments) => commands::beside::beside(&arguments),
         Command::Explain(arguments) => commands::explain::explain(&arguments),
         Command::List(arguments) => commands::list::list(&arguments),

@@ -7,7 +7,7 @@ use attribench_engine::progress::Progress;
 use attribench_engine::store::{Key, Store};
 use attribench_reports::Fact;
 use attribench_reports::economics::{
-    AxiomsKept, Band, BoxFound, Case, Cell, Economics, Held, Lorenz, MetricInfo, Sensitivity,
+    AxiomsKept, Band, BoxFound, Case, Cell, Economics, Front, Held, Lorenz, MetricInfo, Sensitivity,
 };
 use ledger_sim::designs::{self, Summary};
 use ledger_sim::document::{Fault, Node};
@@ -448,22 +448,40 @@ fn lorenz(outcomes: &[Vec<Outcome>]) -> Vec<Lorenz> {
     outcomes.iter().enumerate().filter_map(mean).collect()
 }
 
-/// How often each case is on the front of distance from worth, burn and attack gain.
-fn front(base: &Scenario, outcomes: &[Vec<Outcome>]) -> Vec<f64> {
-    let names = ["distance-from-worth", "burn-share", "attack-gain-of-pot"];
-    let column = |replicas: &Vec<Outcome>, name: &str| -> Option<Vec<f64>> {
-        replicas.iter().map(|outcome| outcome.metrics.get(name).copied()).collect()
+/// Axes of the front, and the sign that makes small values better.
+const AXES: [(&str, f64); 5] = [
+    ("distance-from-worth", 1.0),
+    ("burn-share", 1.0),
+    ("attack-gain-of-pot", 1.0),
+    ("griefing-of-pot", 1.0),
+    ("reach", -1.0),
+];
+/// Differences on an axis, all of which are shares, that count for nothing: a hundredth.
+const EPSILON: f64 = 0.01;
+
+/// How often each case is on the front of those axes that every replica of every case has; nothing
+/// where fewer than two axes are left, or a single case.
+fn front(base: &Scenario, outcomes: &[Vec<Outcome>]) -> Option<Front> {
+    let column = |replicas: &Vec<Outcome>, (name, sign): (&str, f64)| -> Option<Vec<f64>> {
+        let values = replicas.iter().map(|outcome| outcome.metrics.get(name));
+        values.map(|value| value.map(|value| sign * value)).collect()
     };
-    let rows: Option<Vec<Vec<Vec<f64>>>> = outcomes
-        .iter()
-        .map(|replicas| names.iter().map(|name| column(replicas, name)).collect())
-        .collect();
-    match rows {
-        Some(rows) if rows.len() > 1 => {
-            designs::pareto_frequency(&Streams::new(base.seed, u64::MAX), &rows, RESAMPLES)
-        }
-        _ => vec![],
+    let is_there =
+        |axis: &(&str, f64)| outcomes.iter().all(|replicas| column(replicas, *axis).is_some());
+    let axes: Vec<(&str, f64)> = AXES.into_iter().filter(is_there).collect();
+    if axes.len() < 2 || outcomes.len() < 2 {
+        return None;
     }
+    let row = |replicas: &Vec<Outcome>| -> Vec<Vec<f64>> {
+        axes.iter().filter_map(|axis| column(replicas, *axis)).collect()
+    };
+    let rows: Vec<Vec<Vec<f64>>> = outcomes.iter().map(row).collect();
+    let (streams, epsilons) = (Streams::new(base.seed, u64::MAX), vec![EPSILON; axes.len()]);
+    Some(Front {
+        axes: axes.iter().map(|(name, _)| (*name).to_owned()).collect(),
+        epsilon: EPSILON,
+        membership: designs::pareto_frequency(&streams, &rows, &epsilons, RESAMPLES),
+    })
 }
 
 /// Cases that a verdict names.

@@ -1,5 +1,6 @@
 //! The ledger simulator as the treasury of an experiment.
 
+use anyhow::{Context, Result};
 use attribench_engine::treasury::{PayoutError, RuleInfo, Treasury};
 use ledger_sim::{
     metrics,
@@ -48,12 +49,13 @@ impl Treasury for LedgerTreasury {
         seed: u64,
     ) -> Result<Vec<u64>, String> {
         let outcome = settled(rule, scores, tokens, seed)?;
-        Ok(outcome.payouts().iter().map(|amount| amount.get()).collect())
+        let units = outcome.payouts().iter().map(|amount| units(*amount));
+        units.collect::<Result<_>>().map_err(|error| error.to_string())
     }
 
     fn compare(&self, exact: &[u64], estimated: &[u64]) -> Result<PayoutError, String> {
         let amounts = |values: &[u64]| -> Vec<Amount> {
-            values.iter().map(|&value| Amount::new(value)).collect()
+            values.iter().map(|&value| Amount::new(u128::from(value))).collect()
         };
         let error =
             metrics::PayoutError::between(&amounts(exact), &amounts(estimated), Amount::default())
@@ -66,6 +68,16 @@ impl Treasury for LedgerTreasury {
             rank_correlation: error.spearman,
         })
     }
+}
+
+/// Units of an experiment's money: its pot has 64 bits, so that every part of it has.
+///
+/// # Errors
+/// An amount that has more.
+pub fn units(amount: Amount) -> Result<u64> {
+    let hint =
+        || format!("{amount} units do not fit 64 bits; hint: a run pays at most {}", u64::MAX);
+    amount.narrow().with_context(hint)
 }
 
 /// Audited books after the whole stream was settled at once.
@@ -84,7 +96,7 @@ pub fn settled(
         let view = ScoreView::from_dense(contributors, queries, &values)?;
         let rule = built(rule)?;
         let options = StreamOptions::seeded(seed);
-        settle_stream(&view, Amount::new(tokens), rule.as_ref(), &options)
+        settle_stream(&view, Amount::new(u128::from(tokens)), rule.as_ref(), &options)
     };
     pay().map_err(|refusal: Refusal| refusal.to_string())
 }

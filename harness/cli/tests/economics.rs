@@ -1,4 +1,4 @@
-//! `attribench simulate` and `attribench tune` as a person uses them.
+//! `attribench simulate`, `tune` and `calibrate` as a person uses them.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -69,6 +69,70 @@ fn a_folder_with_tables_figures_and_a_page_is_written() {
     }
     let cells = read(folder.path(), "cells.csv");
     assert!(cells.starts_with("scenario,case,rule,metric,unit,n,undefined,mean"), "{cells}");
+}
+
+#[test]
+fn a_token_may_have_eighteen_decimals() {
+    let (folder, output) = simulated(&[
+        "--set",
+        "token.decimals=18",
+        "--set",
+        "token.supply=1000000000 tokens",
+        "--set",
+        "fees.per-query=123.000000000000000001 tokens",
+        "--json",
+    ]);
+    assert!(output.status.success(), "{}", words(&output));
+    assert!(read(folder.path(), "report.html").contains("residual 0"));
+    let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let cells = found["cells"].as_array().unwrap();
+    let mean = |metric: &str| {
+        let cell = cells.iter().find(|cell| cell["metric"] == metric && cell["case"] == 0);
+        cell.unwrap()["mean"].as_f64().unwrap()
+    };
+    // No friction and nothing burnt: contributors are paid all fees, which no float counted.
+    assert!(mean("fees") > 3_000.0);
+    assert!((mean("paid") / mean("fees") - 1.0).abs() < 1e-12);
+}
+
+#[test]
+fn the_front_says_by_which_axes_and_how_surely() {
+    let (folder, _) = simulated(&[]);
+    let study: serde_json::Value =
+        serde_json::from_str(&read(folder.path(), "economics.json")).unwrap();
+    let axes = &study["front"]["axes"];
+    let expected = ["distance-from-worth", "burn-share", "attack-gain-of-pot", "griefing-of-pot"];
+    assert!(expected.iter().all(|axis| axes.as_array().unwrap().contains(&(*axis).into())));
+    let membership = study["front"]["membership"].as_array().unwrap();
+    assert_eq!(membership.len(), 3);
+    // In every resample somebody is on the front.
+    let sum: f64 = membership.iter().filter_map(serde_json::Value::as_f64).sum();
+    assert!(sum >= 1.0, "{sum}");
+    let page = read(folder.path(), "report.html");
+    assert!(page.contains("Who is on the front") && page.contains("epsilon-dominance"));
+}
+
+#[test]
+fn a_community_is_calibrated_and_what_is_no_community_is_refused() {
+    let folder = folder("");
+    // A hazard of a half at every contribution: 256 people make one, 128 two, and so on.
+    let people = (0..9).flat_map(|halvings| {
+        (0..256 >> halvings).map(move |at| format!("{}\tperson {at}\n", halvings + 1))
+    });
+    std::fs::write(folder.path().join("counts.txt"), people.collect::<String>()).unwrap();
+    let output = attribench(folder.path(), &["calibrate", "counts.txt", "--json"]);
+    assert!(output.status.success(), "{}", words(&output));
+    let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((found["people"][0].as_u64(), found["people"][1].as_u64()), (Some(255), Some(256)));
+    let first = found["first_stop"]["value"].as_f64().unwrap();
+    // Four standard errors of a half of 255.
+    assert!((first - 0.5).abs() < 0.126, "{first}");
+    let said = attribench(folder.path(), &["calibrate", "counts.txt"]);
+    assert!(String::from_utf8_lossy(&said.stdout).contains("stops: {scale: "));
+    std::fs::write(folder.path().join("few.txt"), "3 Ada\n1 Bob\n").unwrap();
+    let output = attribench(folder.path(), &["calibrate", "few.txt"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(words(&output).contains("at least 200 people"), "{}", words(&output));
 }
 
 #[test]

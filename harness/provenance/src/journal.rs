@@ -1,5 +1,6 @@
 //! Postings of the books, as their canonical bytes say them: kind (1), epoch (4), number of lines
-//! (4), and for each line family (1), index (4) and amount (8), all big-endian.
+//! (4), and for each line family (1), index (4) and amount (8), all big-endian. Where the upper bit
+//! of the kind is set, amounts have 16 bytes.
 //!
 //! This reads what the ledger wrote and shares no code with it.
 
@@ -18,8 +19,10 @@ pub const BURN: u8 = 13;
 
 /// Bytes before the lines.
 const HEADER: usize = 9;
-/// Bytes of a line.
-const LINE: usize = 13;
+/// Bytes of a line before its amount.
+const ACCOUNT: usize = 5;
+/// Bit of the kind that says that amounts have 16 bytes.
+const WIDE: u8 = 0x80;
 
 /// Balance of every account by family and index.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,15 +37,23 @@ impl Balances {
         let (header, lines) =
             posting.split_at_checked(HEADER).ok_or("a posting is shorter than its header")?;
         let number = u32::from_be_bytes(header[5..].try_into().expect("four bytes"));
-        if lines.len() != number as usize * LINE {
+        let is_wide = header[0] & WIDE != 0;
+        let size = ACCOUNT + if is_wide { 16 } else { 8 };
+        if lines.len() != number as usize * size {
             return Err(format!("{} bytes are not {number} lines", lines.len()));
         }
+        let beyond = || "an amount leaves the range of base units".to_owned();
         let mut sum = 0i128;
-        for line in lines.chunks_exact(LINE) {
-            let index = u32::from_be_bytes(line[1..5].try_into().expect("four bytes"));
-            let amount = i64::from_be_bytes(line[5..].try_into().expect("eight bytes"));
-            sum += i128::from(amount);
-            *self.0.entry((line[0], index)).or_default() += i128::from(amount);
+        for line in lines.chunks_exact(size) {
+            let index = u32::from_be_bytes(line[1..ACCOUNT].try_into().expect("four bytes"));
+            let amount = &line[ACCOUNT..];
+            let amount = match is_wide {
+                true => i128::from_be_bytes(amount.try_into().expect("sixteen bytes")),
+                false => i64::from_be_bytes(amount.try_into().expect("eight bytes")).into(),
+            };
+            sum = sum.checked_add(amount).ok_or_else(beyond)?;
+            let balance = self.0.entry((line[0], index)).or_default();
+            *balance = balance.checked_add(amount).ok_or_else(beyond)?;
         }
         if sum == 0 { Ok(()) } else { Err(format!("a posting makes {sum} units of nothing")) }
     }
@@ -82,6 +93,26 @@ mod tests {
         assert_eq!((balances.of(CONTRIBUTOR, 1), balances.of(3, 0), balances.of(9, 0)), (7, 0, 0));
         let all: Vec<_> = balances.all().collect();
         assert_eq!(all, [((MINT, 0), -10), ((CONTRIBUTOR, 1), 7), ((BURN, 0), 3)]);
+    }
+
+    #[test]
+    fn wide_amounts_have_sixteen_bytes() {
+        let wide = |lines: &[(u8, i128)]| {
+            let mut bytes = vec![0x83, 0, 0, 0, 0, 0, 0, 0, lines.len() as u8];
+            for (family, amount) in lines {
+                bytes.extend([*family, 0, 0, 0, 0]);
+                bytes.extend(amount.to_be_bytes());
+            }
+            bytes
+        };
+        let mut balances = Balances::default();
+        let tokens = 10i128.pow(27);
+        balances.post(&wide(&[(MINT, -tokens), (CONTRIBUTOR, tokens)])).unwrap();
+        assert_eq!(balances.of(CONTRIBUTOR, 0), tokens);
+        balances.post(&posting(&[(CONTRIBUTOR, 0, -1), (BURN, 0, 1)])).unwrap();
+        assert_eq!(balances.of(CONTRIBUTOR, 0), tokens - 1);
+        let beyond = wide(&[(CONTRIBUTOR, i128::MAX), (MINT, -i128::MAX)]);
+        assert!(balances.post(&beyond).unwrap_err().contains("range"));
     }
 
     #[test]

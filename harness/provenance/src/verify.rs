@@ -582,10 +582,12 @@ pub(crate) fn check_books<'a>(
             return Err(format!("the books leave {booked} in family {family}, not {said}"));
         }
     }
-    let mut paid = 0;
+    let mut paid = 0i128;
     for ((family, index), balance) in balances.all() {
         match family {
-            journal::CONTRIBUTOR => paid += balance,
+            journal::CONTRIBUTOR => {
+                paid = paid.checked_add(balance).ok_or("the books pay more than can be counted")?;
+            }
             _ if index == 0 && said.iter().any(|(known, _)| *known == family) => {}
             _ => return Err(format!("the books leave {balance} in family {family}, {index}")),
         }

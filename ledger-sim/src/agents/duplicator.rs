@@ -70,7 +70,7 @@ impl Agent for Duplicator {
     }
 
     fn cost(&self) -> Amount {
-        self.cost.scaled(self.copies, 1).unwrap_or(Amount::ZERO)
+        self.cost.times(self.copies).unwrap_or(Amount::ZERO)
     }
 
     fn size(&self) -> u64 {

@@ -55,7 +55,7 @@ impl Agent for FreeRider {
     }
 
     fn cost(&self) -> Amount {
-        self.cost.scaled(self.items, 1).unwrap_or(Amount::ZERO)
+        self.cost.times(self.items).unwrap_or(Amount::ZERO)
     }
 
     fn size(&self) -> u64 {

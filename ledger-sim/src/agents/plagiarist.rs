@@ -77,7 +77,7 @@ impl Agent for Plagiarist {
     }
 
     fn cost(&self) -> Amount {
-        self.cost.scaled(self.copies, 1).unwrap_or(Amount::ZERO)
+        self.cost.times(self.copies).unwrap_or(Amount::ZERO)
     }
 
     fn size(&self) -> u64 {

@@ -70,7 +70,7 @@ impl Agent for ShellGroup {
     }
 
     fn cost(&self) -> Amount {
-        self.cost.scaled(self.shells.saturating_sub(1), 1).unwrap_or(Amount::ZERO)
+        self.cost.times(self.shells.saturating_sub(1)).unwrap_or(Amount::ZERO)
     }
 
     fn size(&self) -> u64 {

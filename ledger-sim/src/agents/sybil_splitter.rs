@@ -72,7 +72,7 @@ impl Agent for SybilSplitter {
     }
 
     fn cost(&self) -> Amount {
-        self.cost.scaled(self.names.saturating_sub(1), 1).unwrap_or(Amount::ZERO)
+        self.cost.times(self.names.saturating_sub(1)).unwrap_or(Amount::ZERO)
     }
 
     fn size(&self) -> u64 {

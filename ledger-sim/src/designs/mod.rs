@@ -2,11 +2,13 @@
 //!
 //! Points lie in the unit cube; [`scale`] maps them to ranges.
 
+mod pareto;
 mod prim;
 mod sensitivity;
 mod sobol;
 mod summary;
 
+pub use pareto::{pareto, pareto_frequency};
 pub use prim::{Box as FoundBox, prim};
 pub use sensitivity::{
     ElementaryEffects, SobolIndices, elementary_effects, morris, morris_points, saltelli,
@@ -87,54 +89,6 @@ pub fn scale(point: &[f64], ranges: &[(f64, f64)]) -> Vec<f64> {
     point.iter().zip(ranges).map(|(x, (low, high))| low + x * (high - low)).collect()
 }
 
-/// Indices of the rows that no other row dominates: smaller is better in every column, and a row
-/// dominates another when it is nowhere worse and somewhere better.
-pub fn pareto(rows: &[Vec<f64>]) -> Vec<usize> {
-    let dominates = |a: &[f64], b: &[f64]| {
-        a.iter().zip(b).all(|(a, b)| a <= b) && a.iter().zip(b).any(|(a, b)| a < b)
-    };
-    (0..rows.len()).filter(|at| !rows.iter().any(|row| dominates(row, &rows[*at]))).collect()
-}
-
-/// As [`pareto`] with tolerances: a row dominates another when it is nowhere worse by more than the
-/// column's tolerance, and somewhere better by more than it.
-pub fn pareto_within(rows: &[Vec<f64>], tolerances: &[f64]) -> Vec<usize> {
-    let dominates = |a: &[f64], b: &[f64]| {
-        let pairs = || a.iter().zip(b).zip(tolerances);
-        pairs().all(|((a, b), tolerance)| *a <= b + tolerance)
-            && pairs().any(|((a, b), tolerance)| *a < b - tolerance)
-    };
-    (0..rows.len()).filter(|at| !rows.iter().any(|row| dominates(row, &rows[*at]))).collect()
-}
-
-/// How often each row is on the Pareto front when replicas are drawn with replacement.
-/// `replicas[row][column]` holds the values of one row over replicas, all of one number.
-pub fn pareto_frequency(
-    streams: &Streams,
-    replicas: &[Vec<Vec<f64>>],
-    resamples: usize,
-) -> Vec<f64> {
-    let mut counts = vec![0usize; replicas.len()];
-    let count = replicas.first().and_then(|row| row.first()).map_or(0, Vec::len);
-    for resample in 0..resamples {
-        let draw = |at: usize| {
-            let place = streams.uniform(Purpose::Bootstrap, resample as u64, 1, at as u64);
-            (place * count as f64) as usize
-        };
-        // All rows share the draws: replicas are paired by common random numbers.
-        let drawn: Vec<usize> = (0..count).map(draw).collect();
-        let mean = |values: &Vec<f64>| {
-            drawn.iter().map(|at| values[*at]).sum::<f64>() / count.max(1) as f64
-        };
-        let rows: Vec<Vec<f64>> =
-            replicas.iter().map(|row| row.iter().map(mean).collect()).collect();
-        for at in pareto(&rows) {
-            counts[at] += 1;
-        }
-    }
-    counts.into_iter().map(|count| count as f64 / resamples.max(1) as f64).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -159,12 +113,5 @@ mod tests {
             slices.sort_unstable();
             assert_eq!(slices, (0..50).collect::<Vec<_>>());
         }
-    }
-
-    #[test]
-    fn front_of_four() {
-        let rows = [vec![1.0, 4.0], vec![2.0, 2.0], vec![3.0, 3.0], vec![1.0, 4.0]];
-        // The third is worse than the second in both; equal rows do not dominate each other.
-        assert_eq!(pareto(&rows), [0, 1, 3]);
     }
 }

@@ -246,7 +246,7 @@ impl<'a> Entry<'a> {
             Node::Text(text) => Quantity::parse(text)
                 .filter(|quantity| quantity.unit.is_empty())
                 .and_then(|quantity| super::decimal(&quantity.digits, 1))
-                .map(Amount::get),
+                .and_then(Amount::narrow),
             // A sampled point of a range may come as 12.0.
             Node::Number(value)
                 if value.fract() == 0.0 && *value >= 0.0 && *value < 2f64.powi(53) =>
@@ -369,7 +369,7 @@ impl<'a> Entry<'a> {
     pub fn count_of(&self, unit: &str, low: u64) -> Option<u64> {
         let found = self.quantity().filter(|quantity| quantity.unit == unit);
         let found = found.and_then(|quantity| super::decimal(&quantity.digits, 1));
-        let found = found.map(Amount::get).filter(|count| *count >= low);
+        let found = found.and_then(Amount::narrow).filter(|count| *count >= low);
         if found.is_none() {
             self.wrong(&format!("a number of {unit}, {low} or more"), &format!("100 {unit}"));
         }

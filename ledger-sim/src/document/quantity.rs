@@ -1,9 +1,10 @@
 //! Numbers with units. Money is read digit by digit, so that no float ever holds it.
 
-use crate::money::{Amount, BILLION, Ppb, Scale};
+use crate::money::{Amount, BILLION, LARGEST_SUPPLY, Ppb, Scale};
+use crate::wide;
 
 /// Base units of a dollar in the stable ledger: a millionth of a dollar each.
-pub const DOLLAR: u64 = 1_000_000;
+pub const DOLLAR: u128 = 1_000_000;
 
 /// Money in one of the two currencies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,14 +43,14 @@ impl Quantity {
         self.digits.parse().unwrap_or(f64::NAN)
     }
 
-    /// An amount of money in `tokens`, `base-units` or `USD`.
+    /// An amount of money in `tokens`, `base-units` or `USD`, of which there can be so much.
     pub fn money(&self, scale: Scale) -> Option<Money> {
+        let read =
+            |unit| decimal(&self.digits, unit).filter(|amount| amount.get() < LARGEST_SUPPLY);
         match self.unit.as_str() {
-            "token" | "tokens" => {
-                decimal(&self.digits, scale.base_units_per_token()).map(Money::Tokens)
-            }
-            "base-unit" | "base-units" => decimal(&self.digits, 1).map(Money::Tokens),
-            "USD" => decimal(&self.digits, DOLLAR).map(Money::Dollars),
+            "token" | "tokens" => read(scale.base_units_per_token()).map(Money::Tokens),
+            "base-unit" | "base-units" => read(1).map(Money::Tokens),
+            "USD" => read(DOLLAR).map(Money::Dollars),
             _ => None,
         }
     }
@@ -57,12 +58,12 @@ impl Quantity {
     /// A rate in `%`, `ppb` or without a unit.
     pub fn rate(&self) -> Option<Ppb> {
         let whole = match self.unit.as_str() {
-            "%" => BILLION / 100,
+            "%" => u128::from(BILLION / 100),
             "ppb" => 1,
-            "" => BILLION,
+            "" => u128::from(BILLION),
             _ => return None,
         };
-        Ppb::new(decimal(&self.digits, whole)?.get()).ok()
+        Ppb::new(decimal(&self.digits, whole)?.narrow()?).ok()
     }
 
     /// A time in days, from `days`, `weeks`, `months` (30 days) or `years` (365 days).
@@ -80,7 +81,7 @@ impl Quantity {
 
 /// `digits x unit` for a decimal numeral, exactly; `None` for a negative one, one that is finer
 /// than a unit, or one that does not fit.
-pub fn decimal(digits: &str, unit: u64) -> Option<Amount> {
+pub fn decimal(digits: &str, unit: u128) -> Option<Amount> {
     let digits = digits.strip_prefix('+').unwrap_or(digits);
     let (mantissa, exponent) = match digits.split_once(['e', 'E']) {
         Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),
@@ -92,17 +93,13 @@ pub fn decimal(digits: &str, unit: u64) -> Option<Amount> {
         "" => return None,
         all => all.parse().ok()?,
     };
-    let product = all.checked_mul(u128::from(unit))?;
     let shift = exponent.checked_sub(i32::try_from(fraction.len()).ok()?)?;
     let power = 10u128.checked_pow(shift.unsigned_abs())?;
-    let units = if shift >= 0 {
-        product.checked_mul(power)?
-    } else if product % power == 0 {
-        product / power
-    } else {
-        return None;
-    };
-    u64::try_from(units).ok().map(Amount::new)
+    if shift >= 0 {
+        return all.checked_mul(unit)?.checked_mul(power).map(Amount::new);
+    }
+    let (units, finer) = wide::product_over(all, unit, power)?;
+    (finer == 0).then(|| Amount::new(units))
 }
 
 #[cfg(test)]
@@ -118,7 +115,15 @@ mod tests {
         assert_eq!(decimal("1.50e3", 1), Some(Amount::new(1_500)));
         assert_eq!(decimal("0.5", 1), None);
         assert_eq!(decimal("-1", 1), None);
-        assert_eq!(decimal("99999999999999999999", 1), None);
+        assert_eq!(
+            decimal("99999999999999999999", 1),
+            Some(Amount::new(99_999_999_999_999_999_999))
+        );
+        // A billion tokens and the least part of one, of eighteen decimals.
+        let token = 10u128.pow(18);
+        let amount = Amount::new(10u128.pow(27) + 1);
+        assert_eq!(decimal("1000000000.000000000000000001", token), Some(amount));
+        assert_eq!(decimal("1e39", 1), None);
     }
 
     #[test]

@@ -4,26 +4,29 @@
 //! `R_k = R_(k-1) + pot_k / W_k`. A stake `x` that entered after period `k_0` and met slashes of
 //! fractions `f_j` at periods `k_1 < ... < k_m` is entitled to
 //! `sum over j of (R_(k_(j+1)) - R_(k_j)) x prod over l <= j of (1 - f_l)`.
-//! `R` is kept in units of 10^-18, rounded down; slashed stakes are whole units, rounded down.
+//! `R` is kept in parts of 10^-18 of a unit, rounded down; slashed stakes are whole units, rounded
+//! down. Pots and stakes may be of any width.
 //! Whole units are paid, fractions go to dust. Source: Ojha and Goes, F1 Fee Distribution (2019).
 
 use std::collections::BTreeMap;
 
+use super::fixed::Fixed;
 use super::unknown;
-use crate::money::{Amount, BILLION, Ppb};
+use crate::money::{Amount, Ppb};
 use crate::refusal::Refusal;
 
-const SCALE: u128 = 1_000_000_000_000_000_000;
+/// Units and 10^-18 of a unit.
+type Scaled = Fixed<1_000_000_000_000_000_000>;
 
 #[derive(Clone, Copy, Debug)]
 struct Delegation {
-    stake: u64,
+    stake: Amount,
     period: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Record {
-    ratio: u128,
+    ratio: Scaled,
     references: u32,
 }
 
@@ -40,11 +43,11 @@ pub struct FeeDistribution {
     records: BTreeMap<u64, Record>,
     slashes: Vec<Slash>,
     current_pot: Amount,
-    total_stake: u64,
+    total_stake: Amount,
     delegations: Vec<Option<Delegation>>,
     deposited: Amount,
     paid: Amount,
-    dust_scaled: u128,
+    dust: Scaled,
 }
 
 impl FeeDistribution {
@@ -52,14 +55,14 @@ impl FeeDistribution {
     pub fn new(delegators: usize) -> Self {
         Self {
             period: 0,
-            records: BTreeMap::from([(0, Record { ratio: 0, references: 1 })]),
+            records: BTreeMap::from([(0, Record { ratio: Scaled::default(), references: 1 })]),
             slashes: vec![],
             current_pot: Amount::ZERO,
-            total_stake: 0,
+            total_stake: Amount::ZERO,
             delegations: vec![None; delegators],
             deposited: Amount::ZERO,
             paid: Amount::ZERO,
-            dust_scaled: 0,
+            dust: Scaled::default(),
         }
     }
 
@@ -67,9 +70,9 @@ impl FeeDistribution {
     ///
     /// # Errors
     /// [`Refusal::ZeroTotalWeight`] when nothing is staked, [`Refusal::Overflow`] when pots sum to
-    /// 2^63 or more.
+    /// 2^127 or more.
     pub fn deposit(&mut self, pot: Amount) -> Result<(), Refusal> {
-        if self.total_stake == 0 {
+        if self.total_stake.is_zero() {
             return Err(Refusal::ZeroTotalWeight);
         }
         let deposited = self.deposited.plus(pot)?;
@@ -83,19 +86,17 @@ impl FeeDistribution {
     ///
     /// # Errors
     /// [`Refusal::UnknownAccount`] for an unknown delegator, [`Refusal::Overflow`] when stakes sum
-    /// to 2^63 or more.
+    /// to 2^127 or more.
     pub fn bond(&mut self, delegator: usize, stake: Amount) -> Result<Amount, Refusal> {
         // All refusals come before the payment, so that none can lose it.
-        let total = self.total_stake.checked_add(stake.get());
-        let total = total.filter(|total| *total < 1 << 63).ok_or(Refusal::Overflow)?;
+        let total = self.total_stake.plus(stake)?;
+        total.signed()?;
         let paid = self.withdraw(delegator)?;
         self.total_stake = total;
-        let old = self.delegations[delegator].map_or(0, |delegation| delegation.stake);
         if let Some(delegation) = &mut self.delegations[delegator] {
-            delegation.stake = old + stake.get();
+            delegation.stake = delegation.stake.plus(stake)?;
         } else {
-            self.delegations[delegator] =
-                Some(Delegation { stake: stake.get(), period: self.period });
+            self.delegations[delegator] = Some(Delegation { stake, period: self.period });
             self.refer(self.period);
         }
         Ok(paid)
@@ -124,10 +125,10 @@ impl FeeDistribution {
         let Some(delegation) = found else { return Ok(Amount::ZERO) };
         let (entitled, stake) = self.entitlement(delegation)?;
         // Rounding stakes down can only leave money over, but the cap costs nothing.
-        let outstanding = u128::from(self.deposited.minus(self.paid)?.get()) * SCALE;
-        let entitled = entitled.min(outstanding - self.dust_scaled);
-        let units = Amount::new((entitled / SCALE) as u64);
-        self.dust_scaled += entitled % SCALE;
+        let outstanding = Scaled::whole(self.deposited.minus(self.paid)?.get());
+        let entitled = entitled.min(outstanding.minus(self.dust)?);
+        let units = Amount::new(entitled.units);
+        self.dust = self.dust.plus(Scaled { units: 0, parts: entitled.parts })?;
         self.paid = self.paid.plus(units)?;
         self.release(delegation.period);
         self.refer(self.period);
@@ -135,14 +136,13 @@ impl FeeDistribution {
         Ok(units)
     }
 
-    /// Entitlement in scaled units, and the stake after the slashes met.
-    fn entitlement(&self, delegation: Delegation) -> Result<(u128, u64), Refusal> {
+    /// Entitlement, and the stake after the slashes met.
+    fn entitlement(&self, delegation: Delegation) -> Result<(Scaled, Amount), Refusal> {
         let mut stake = delegation.stake;
         let mut from = self.ratio(delegation.period);
-        let mut entitled: u128 = 0;
-        let mut earn = |from: u128, to: u128, stake: u64| -> Result<(), Refusal> {
-            let part = (to - from).checked_mul(u128::from(stake)).ok_or(Refusal::Overflow)?;
-            entitled = entitled.checked_add(part).ok_or(Refusal::Overflow)?;
+        let mut entitled = Scaled::default();
+        let mut earn = |from: Scaled, to: Scaled, stake: Amount| -> Result<(), Refusal> {
+            entitled = entitled.plus(to.minus(from)?.times(stake.get())?)?;
             Ok(())
         };
         for slash in self.slashes.iter().filter(|slash| slash.period > delegation.period) {
@@ -155,21 +155,20 @@ impl FeeDistribution {
         Ok((entitled, stake))
     }
 
-    fn ratio(&self, period: u64) -> u128 {
+    fn ratio(&self, period: u64) -> Scaled {
         self.records[&period].ratio
     }
 
     fn close_period(&mut self) -> Result<(), Refusal> {
-        let last = self.ratio(self.period);
-        let growth = match self.total_stake {
-            0 => 0,
-            stake => u128::from(self.current_pot.get()) * SCALE / u128::from(stake),
-        };
-        if self.total_stake == 0 {
+        let (pot, stake) = (self.current_pot.get(), self.total_stake.get());
+        let growth = if stake == 0 {
             // A pool slashed to nothing leaves its last pot to dust.
-            self.dust_scaled += u128::from(self.current_pot.get()) * SCALE;
-        }
-        let ratio = last.checked_add(growth).ok_or(Refusal::Overflow)?;
+            self.dust = self.dust.plus(Scaled::whole(pot))?;
+            Scaled::default()
+        } else {
+            Scaled::quotient(pot, 0, stake)?.0
+        };
+        let ratio = self.ratio(self.period).plus(growth)?;
         self.release(self.period);
         self.period += 1;
         self.records.insert(self.period, Record { ratio, references: 1 });
@@ -196,11 +195,10 @@ impl FeeDistribution {
     /// Stake of `delegator` after all slashes.
     pub fn stake(&self, delegator: usize) -> Amount {
         let found = self.delegations.get(delegator).copied().flatten();
-        let after = found.map_or(0, |delegation| {
+        found.map_or(Amount::ZERO, |delegation| {
             let met = self.slashes.iter().filter(|slash| slash.period > delegation.period);
             met.fold(delegation.stake, |stake, slash| remaining(stake, slash.fraction))
-        });
-        Amount::new(after)
+        })
     }
 
     /// Money of all pots so far.
@@ -220,10 +218,8 @@ impl FeeDistribution {
 }
 
 /// `floor(stake (1 - fraction))`.
-fn remaining(stake: u64, fraction: Ppb) -> u64 {
-    let kept = u128::from(stake) * u128::from(BILLION - fraction.get());
-    // At most the stake itself.
-    (kept / u128::from(BILLION)) as u64
+fn remaining(stake: Amount, fraction: Ppb) -> Amount {
+    fraction.complement().of(stake)
 }
 
 #[cfg(test)]
@@ -247,7 +243,8 @@ mod tests {
         pool.deposit(amount(60)).unwrap();
         // 3/5 x 100 + 3/5 x 100 + 1/2 x 80 = 160.
         assert_eq!(pool.withdraw(a), Ok(amount(160)));
-        assert_eq!(pool.ratio(pool.period), SCALE * 17 / 10);
+        let ratio = Scaled { units: 1, parts: 700_000_000_000_000_000 };
+        assert_eq!(pool.ratio(pool.period), ratio);
         pool.deposit(amount(40)).unwrap();
         // b: 3/5 x 50 + (1/2 + 1/3) x 40 = 63 1/3; a: 1/3 x 80 = 26 2/3. One unit is dust.
         assert_eq!(pool.withdraw(b), Ok(amount(63)));
@@ -255,12 +252,35 @@ mod tests {
         assert_eq!(pool.deposited().minus(pool.paid()), Ok(amount(1)));
     }
 
+    /// G33 with every amount 10^24 times as large: the same shares, of which thirds are now paid to
+    /// the last unit.
+    #[test]
+    fn bonds_of_eighteen_decimals() {
+        let amount = |tokens: u128| Amount::new(tokens * 10u128.pow(24));
+        let mut pool = FeeDistribution::new(2);
+        pool.bond(0, amount(100)).unwrap();
+        pool.deposit(amount(60)).unwrap();
+        pool.bond(1, amount(50)).unwrap();
+        pool.deposit(amount(90)).unwrap();
+        pool.slash(Ppb::new(200_000_000).unwrap()).unwrap();
+        pool.deposit(amount(60)).unwrap();
+        assert_eq!(pool.withdraw(0), Ok(amount(160)));
+        pool.deposit(amount(40)).unwrap();
+        // Period 4 ends at 61/30 = 2.033... cut after eighteen decimals, 1/3 x 10^-18 too little a
+        // unit of stake: of 40 x 10^24 units 40/3 x 10^6 are missing, of 80 x 10^24 twice that.
+        let missing = |stake: u128| (stake * 10u128.pow(6)).div_ceil(3);
+        let cut = |exact_thirds: u128, stake| exact_thirds * 10u128.pow(24) / 3 - missing(stake);
+        let paid = [pool.withdraw(1).unwrap().get(), pool.withdraw(0).unwrap().get()];
+        assert!(paid[0].abs_diff(cut(190, 40)) <= 1 && paid[1].abs_diff(cut(80, 80)) <= 1);
+        assert!(paid[0] <= 190 * 10u128.pow(24) / 3 && paid[1] <= 80 * 10u128.pow(24) / 3);
+    }
+
     #[test]
     fn a_refused_bond_changes_nothing() {
         let mut pool = FeeDistribution::new(1);
         pool.bond(0, Amount::new(100)).unwrap();
         pool.deposit(Amount::new(50)).unwrap();
-        assert_eq!(pool.bond(0, Amount::new(1 << 63)), Err(Refusal::Overflow));
+        assert_eq!(pool.bond(0, Amount::new(1 << 127)), Err(Refusal::Overflow));
         assert_eq!(pool.bond(1, Amount::new(1)), Err(unknown(1)));
         assert_eq!(pool.withdraw(0), Ok(Amount::new(50)));
         // Slashed to nothing, the pool refuses pots and still answers.
@@ -271,8 +291,8 @@ mod tests {
 
     /// The same operations, each pot split over all accounts at once.
     struct Naive {
-        stakes: Vec<u64>,
-        total: u64,
+        stakes: Vec<Amount>,
+        total: Amount,
         owed: Vec<f64>,
     }
 
@@ -280,15 +300,17 @@ mod tests {
     fn agrees_with_splitting_each_pot_over_all() {
         let streams = Streams::new(33, 0);
         let mut pool = FeeDistribution::new(5);
-        let mut naive = Naive { stakes: vec![0; 5], total: 0, owed: vec![0.0; 5] };
+        let mut naive =
+            Naive { stakes: vec![Amount::ZERO; 5], total: Amount::ZERO, owed: vec![0.0; 5] };
         pool.bond(0, Amount::new(1_000_000)).unwrap();
-        naive.stakes[0] = 1_000_000;
-        naive.total = 1_000_000;
+        naive.stakes[0] = Amount::new(1_000_000);
+        naive.total = Amount::new(1_000_000);
         let mut withdrawals = [0u32; 5];
-        let mut paid = [0u64; 5];
+        let mut paid = [0u128; 5];
         for step in 0..2_000 {
             let words = streams.words(Purpose::Design, 0, 0, step);
-            let (who, size) = (words[1] as usize % 5, u64::from(words[2] % 1_000_000));
+            let (who, size) =
+                (words[1] as usize % 5, Amount::new(u128::from(words[2] % 1_000_000)));
             match words[0] % 20 {
                 0 => {
                     let fraction = Ppb::new(10_000_000).unwrap();
@@ -297,15 +319,16 @@ mod tests {
                     naive.total = remaining(naive.total, fraction);
                 }
                 1..8 => {
-                    paid[who] += pool.bond(who, Amount::new(size)).unwrap().get();
+                    paid[who] += pool.bond(who, size).unwrap().get();
                     withdrawals[who] += 1;
-                    naive.stakes[who] += size;
-                    naive.total += size;
+                    naive.stakes[who] = naive.stakes[who].plus(size).unwrap();
+                    naive.total = naive.total.plus(size).unwrap();
                 }
                 8..15 => {
-                    pool.deposit(Amount::new(size)).unwrap();
+                    pool.deposit(size).unwrap();
                     for (owed, stake) in naive.owed.iter_mut().zip(&naive.stakes) {
-                        *owed += size as f64 * *stake as f64 / naive.total as f64;
+                        let share = stake.get() as f64 / naive.total.get() as f64;
+                        *owed += size.get() as f64 * share;
                     }
                 }
                 _ => {

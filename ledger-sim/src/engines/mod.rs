@@ -6,6 +6,7 @@
 //! - [`StakingRewards`] reproduces a widely copied contract with its defects, for comparison.
 
 mod fee_distribution;
+mod fixed;
 mod flat_pool;
 mod reward_per_share;
 mod staking_rewards;

@@ -9,21 +9,25 @@
 //! exactly: nothing is lost. Less than one unit an account waits, and the residue is below the
 //! weight at the last pot.
 
+use super::fixed::Fixed;
 use super::unknown;
 use crate::money::Amount;
 use crate::refusal::Refusal;
 
+/// Units and 2^64-ths of a unit: the whole units may be of any width, so that pots may be too.
+type Scaled = Fixed<{ 1 << 64 }>;
+
 #[derive(Clone, Copy, Debug, Default)]
 struct Account {
     weight: u64,
-    checkpoint: u128,
-    scaled: u128,
+    checkpoint: Scaled,
+    scaled: Scaled,
 }
 
 /// Pots shared by weight among any number of accounts, in constant time for each pot.
 #[derive(Clone, Debug)]
 pub struct RewardPerShare {
-    index: u128,
+    index: Scaled,
     residue: u128,
     total_weight: u64,
     deposited: Amount,
@@ -35,7 +39,7 @@ impl RewardPerShare {
     /// `accounts` accounts without weight.
     pub fn new(accounts: usize) -> Self {
         Self {
-            index: 0,
+            index: Scaled::default(),
             residue: 0,
             total_weight: 0,
             deposited: Amount::ZERO,
@@ -48,18 +52,17 @@ impl RewardPerShare {
     ///
     /// # Errors
     /// [`Refusal::ZeroTotalWeight`] when no account has weight: the caller decides what becomes of
-    /// the pot, it is never dropped. [`Refusal::Overflow`] when pots sum to 2^63 or more.
+    /// the pot, it is never dropped. [`Refusal::Overflow`] when pots sum to 2^127 or more.
     pub fn deposit(&mut self, pot: Amount) -> Result<(), Refusal> {
         if self.total_weight == 0 {
             return Err(Refusal::ZeroTotalWeight);
         }
         let deposited = self.deposited.plus(pot)?;
         deposited.signed()?;
-        // Pots sum below 2^63 and the residue below 2^63, so the sum fits 128 bits.
-        let scaled = (u128::from(pot.get()) << 64) + self.residue;
-        let step = scaled / u128::from(self.total_weight);
-        self.index = self.index.wrapping_add(step);
-        self.residue = scaled - step * u128::from(self.total_weight);
+        let weight = u128::from(self.total_weight);
+        let (step, residue) = Scaled::quotient(pot.get(), self.residue, weight)?;
+        self.index = self.index.plus(step)?;
+        self.residue = residue;
         self.deposited = deposited;
         Ok(())
     }
@@ -86,9 +89,7 @@ impl RewardPerShare {
     pub fn withdraw(&mut self, index: usize) -> Result<Amount, Refusal> {
         self.touch(index)?;
         let account = &mut self.accounts[index];
-        // Scaled balances are below 2^127, so whole units are below 2^63.
-        let units = Amount::new((account.scaled >> 64) as u64);
-        account.scaled &= (1 << 64) - 1;
+        let units = Amount::new(std::mem::take(&mut account.scaled.units));
         self.paid = self.paid.plus(units)?;
         Ok(units)
     }
@@ -96,10 +97,8 @@ impl RewardPerShare {
     /// Credits what account `index` has earned since it was last touched.
     fn touch(&mut self, index: usize) -> Result<(), Refusal> {
         let account = self.accounts.get_mut(index).ok_or(unknown(index))?;
-        // Only differences of the index are used, so that it may wrap.
-        let growth = self.index.wrapping_sub(account.checkpoint);
-        let earned = u128::from(account.weight).checked_mul(growth).ok_or(Refusal::Overflow)?;
-        account.scaled = account.scaled.checked_add(earned).ok_or(Refusal::Overflow)?;
+        let growth = self.index.minus(account.checkpoint)?;
+        account.scaled = account.scaled.plus(growth.times(u128::from(account.weight))?)?;
         account.checkpoint = self.index;
         Ok(())
     }
@@ -117,17 +116,20 @@ impl RewardPerShare {
     /// Verifies the identity of the module's documentation.
     ///
     /// # Errors
-    /// [`Refusal::PotMismatch`] with both sides in scaled units.
+    /// [`Refusal::PotMismatch`] with both sides in whole units, what is less than one counting as
+    /// one.
     pub fn verify(&self) -> Result<(), Refusal> {
-        let mut got = (u128::from(self.paid.get()) << 64) + self.residue;
+        let mut got = Scaled { units: self.paid.get(), parts: self.residue };
         for account in &self.accounts {
-            let growth = self.index.wrapping_sub(account.checkpoint);
-            let owed = u128::from(account.weight).checked_mul(growth).ok_or(Refusal::Overflow)?;
-            got = got.checked_add(account.scaled).ok_or(Refusal::Overflow)?;
-            got = got.checked_add(owed).ok_or(Refusal::Overflow)?;
+            let growth = self.index.minus(account.checkpoint)?;
+            let owed = growth.times(u128::from(account.weight))?;
+            got = got.plus(account.scaled)?.plus(owed)?;
         }
-        let expected = u128::from(self.deposited.get()) << 64;
-        if got == expected { Ok(()) } else { Err(Refusal::PotMismatch { expected, got }) }
+        let expected = self.deposited.get();
+        if got == Scaled::whole(expected) {
+            return Ok(());
+        }
+        Err(Refusal::PotMismatch { expected, got: got.units + u128::from(got.parts > 0) })
     }
 }
 
@@ -163,12 +165,12 @@ mod tests {
             match words[0] % 3 {
                 // Account 0 keeps weight, so that no pot is refused.
                 0 => engine.set_weight(index, u64::from(words[2]) + u64::from(index == 0)).unwrap(),
-                1 => engine.deposit(Amount::new(u64::from(words[2]))).unwrap(),
+                1 => engine.deposit(Amount::new(u128::from(words[2]))).unwrap(),
                 _ => drop(engine.withdraw(index).unwrap()),
             }
             engine.verify().unwrap();
         }
-        let waiting = (0..20).map(|i| engine.withdraw(i).unwrap().get()).sum::<u64>();
+        let waiting = (0..20).map(|i| engine.withdraw(i).unwrap().get()).sum::<u128>();
         engine.verify().unwrap();
         assert!(waiting > 0);
         // After everybody has withdrawn less than a unit an account, and one of residue, waits.
@@ -181,10 +183,29 @@ mod tests {
         assert_eq!(engine.set_weight(1, 1), Err(unknown(1)));
         assert_eq!(engine.set_weight(0, 1 << 63), Err(Refusal::Overflow));
         engine.set_weight(0, 1).unwrap();
-        assert_eq!(engine.deposit(Amount::new(1 << 63)), Err(Refusal::Overflow));
-        engine.deposit(Amount::new((1 << 63) - 1)).unwrap();
+        assert_eq!(engine.deposit(Amount::new(1 << 127)), Err(Refusal::Overflow));
+        engine.deposit(Amount::new((1 << 127) - 1)).unwrap();
         engine.verify().unwrap();
-        assert_eq!(engine.withdraw(0), Ok(Amount::new((1 << 63) - 1)));
+        assert_eq!(engine.withdraw(0), Ok(Amount::new((1 << 127) - 1)));
         assert_eq!(engine.deposit(Amount::new(1)), Err(Refusal::Overflow));
+    }
+
+    /// Pots of 10^27 units, a billion tokens of eighteen decimals, over weights 1 and 2 and 4.
+    #[test]
+    fn pots_of_eighteen_decimals() {
+        let pot = Amount::new(10u128.pow(27));
+        let mut engine = RewardPerShare::new(3);
+        for (account, weight) in [(0, 1), (1, 2), (2, 4)] {
+            engine.set_weight(account, weight).unwrap();
+        }
+        engine.deposit(pot).unwrap();
+        engine.deposit(pot).unwrap();
+        engine.verify().unwrap();
+        // 2 x 10^27 / 7 = 285714285714285714285714285.71..., and twice and four times that.
+        let seventh = 2 * 10u128.pow(27) / 7;
+        assert_eq!(engine.withdraw(0), Ok(Amount::new(seventh)));
+        assert_eq!(engine.withdraw(1), Ok(Amount::new(2 * 2 * 10u128.pow(27) / 7)));
+        assert_eq!(engine.withdraw(2), Ok(Amount::new(4 * 2 * 10u128.pow(27) / 7)));
+        engine.verify().unwrap();
     }
 }

@@ -162,6 +162,8 @@ mod tests {
         assert!(close(jain(&x), 5.0 / 6.0));
         assert!(close(herfindahl(&x), 0.3));
         assert_eq!(nakamoto(&x, 0.5), Some(2));
+        // .4 is more than a third.
+        assert_eq!(nakamoto(&x, 1.0 / 3.0), Some(1));
         assert!(close(hoover(&x), 0.2));
         assert!(close(top_share(&x, 0.5), 0.7));
         assert_eq!(lorenz(&x), Some(vec![0.1, 0.3, 0.6, 1.0]));
@@ -182,6 +184,8 @@ mod tests {
         assert!(close(gini(&same), 0.0) && close(theil(&same), 0.0));
         assert!(close(jain(&same), 1.0) && close(herfindahl(&same), 0.25));
         assert_eq!(nakamoto(&same, 0.5), Some(3));
+        // A quarter is not more than a third, a half is.
+        assert_eq!(nakamoto(&same, 1.0 / 3.0), Some(2));
         let steep = [10.0, 20.0, 70.0];
         assert!(close(gini(&steep), 0.4));
         assert!(close(theil(&steep), 0.296_793_736_1));

@@ -159,7 +159,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn amounts(units: &[u64]) -> Vec<Amount> {
+    fn amounts(units: &[u128]) -> Vec<Amount> {
         units.iter().copied().map(Amount::new).collect()
     }
 
@@ -237,14 +237,14 @@ mod tests {
     proptest! {
         #[test]
         fn when_both_pay_the_pot_misallocation_is_mispaid_money(
-            p in prop::collection::vec(1u64..1000, 2..20), seed in any::<u64>()
+            p in prop::collection::vec(1u128..1000, 2..20), seed in any::<u64>()
         ) {
             // The same amounts in another order have the same sum.
             let mut q = p.clone();
             q.rotate_left(seed as usize % p.len());
             let error =
                 PayoutError::between(&amounts(&p), &amounts(&q), Amount::ZERO).unwrap();
-            let pot: u64 = p.iter().sum();
+            let pot: u128 = p.iter().sum();
             let mispaid = error.mispaid.get() as f64;
             prop_assert!((error.total_variation.unwrap() * pot as f64 - mispaid).abs() < 1e-6);
             prop_assert_eq!(error.recognised.plus(error.mispaid).unwrap(), Amount::new(pot));

@@ -38,7 +38,7 @@ impl Reach {
         let stranded = Amount::total(unclaimed.copied())?;
         Ok(Self {
             reached: reached().count(),
-            share: ratio(reached().count() as u64, owed().count() as u64),
+            share: ratio(reached().count() as u128, owed().count() as u128),
             money_share: ratio(
                 Amount::total(reached().map(|(p, _)| *p))?.get(),
                 Amount::total(exact.iter().copied())?.get(),
@@ -49,7 +49,7 @@ impl Reach {
     }
 }
 
-fn ratio(part: u64, whole: u64) -> Option<f64> {
+fn ratio(part: u128, whole: u128) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
 }
 
@@ -94,8 +94,8 @@ impl Waterfall {
         let recognised = Amount::total(pairs().map(|(p, q)| *p.min(q)))?;
         let mispaid = Amount::total(pairs().map(|(p, q)| q.excess_over(*p)))?;
         let parts = [recognised, mispaid, burn, carry, stranded, claim_costs];
-        let got: u128 = parts.iter().map(|part| u128::from(part.get())).sum();
-        let expected = u128::from(money_in.get());
+        let got: u128 = parts.iter().map(|part| part.get()).sum();
+        let expected = money_in.get();
         if got != expected {
             return Err(Refusal::PotMismatch { expected, got });
         }
@@ -114,9 +114,9 @@ pub fn individual_rationality(
         return None;
     }
     let content = received.iter().zip(costs).zip(outside).filter(|((received, cost), outside)| {
-        u128::from(received.get()) >= u128::from(cost.get()) + u128::from(outside.get())
+        received >= cost && received.excess_over(**cost) >= **outside
     });
-    ratio(content.count() as u64, received.len() as u64)
+    ratio(content.count() as u128, received.len() as u128)
 }
 
 /// Cost of approximation `(V_exact - V_approximate) / V_exact` where `V` is recognised money.
@@ -136,7 +136,8 @@ mod tests {
     fn ladder_of_reach() {
         let weights: Vec<u64> = (1..=1_000).map(|i| 1_000 / i).collect();
         assert_eq!(weights.iter().sum::<u64>(), 7_069);
-        let as_amounts: Vec<Amount> = weights.iter().copied().map(Amount::new).collect();
+        let as_amounts: Vec<Amount> =
+            weights.iter().map(|weight| Amount::new(u128::from(*weight))).collect();
         let numbers = as_numbers(&as_amounts);
         assert!((concentration::gini(&numbers).unwrap() - 0.768129).abs() < 5e-7);
         assert_eq!(concentration::nakamoto(&numbers, 0.5), Some(19));
@@ -160,7 +161,7 @@ mod tests {
 
     #[test]
     fn a_waterfall_closes_or_is_refused() {
-        let amounts = |units: &[u64]| units.iter().copied().map(Amount::new).collect::<Vec<_>>();
+        let amounts = |units: &[u128]| units.iter().copied().map(Amount::new).collect::<Vec<_>>();
         let (exact, received) = (amounts(&[60, 40]), amounts(&[50, 45]));
         let one = Amount::new(1);
         // 50 + 40 recognised, 5 mis-paid, and one each of the other four.
@@ -173,7 +174,7 @@ mod tests {
 
     #[test]
     fn small_ratios() {
-        let amounts = |units: &[u64]| units.iter().copied().map(Amount::new).collect::<Vec<_>>();
+        let amounts = |units: &[u128]| units.iter().copied().map(Amount::new).collect::<Vec<_>>();
         let rational =
             individual_rationality(&amounts(&[5, 5]), &amounts(&[2, 3]), &amounts(&[3, 3]));
         assert_eq!(rational, Some(0.5));

@@ -32,6 +32,13 @@ pub fn griefing_factor(inflicted: f64, own_cost: f64) -> Option<f64> {
     (inflicted > 0.0).then(|| if own_cost > 0.0 { inflicted / own_cost } else { f64::INFINITY })
 }
 
+/// Griefing in money: what others lose beyond what the attacker gains. Where money only changes
+/// hands it is nothing; unlike the factor it is defined for every attack, and small where an attack
+/// moves little, so that cases can be compared.
+pub fn griefing_loss(inflicted: f64, gain: f64) -> f64 {
+    (inflicted - gain.max(0.0)).max(0.0)
+}
+
 /// Return on poison: (payout - slashed) / cost. `None` without a cost.
 pub fn poison_return(payout: f64, slashed: f64, cost: f64) -> Option<f64> {
     (cost > 0.0).then(|| (payout - slashed) / cost)
@@ -60,6 +67,10 @@ mod tests {
         assert_eq!(griefing_factor(2.0, 1.0), Some(2.0));
         assert_eq!(griefing_factor(2.0, 0.0), Some(f64::INFINITY));
         assert_eq!(griefing_factor(0.0, 0.0), None);
+        // Of three that others lose the attacker has two; a theft leaves nothing, and who loses
+        // himself makes the loss of others no smaller.
+        assert_eq!((griefing_loss(3.0, 2.0), griefing_loss(2.0, 3.0)), (1.0, 0.0));
+        assert_eq!((griefing_loss(3.0, -2.0), griefing_loss(0.0, 0.0)), (3.0, 0.0));
         assert_eq!(poison_return(10.0, 4.0, 3.0), Some(2.0));
         assert_eq!(collusion_gain(4.0, 5.0), Some(0.25));
     }

@@ -33,7 +33,7 @@ pub struct Axioms {
 /// Violations below this share of the pot are rounding.
 pub const ROUNDING: f64 = 1e-5;
 
-const POT: u64 = 1_000_000;
+const POT: u128 = 1_000_000;
 const PEOPLE: usize = 6;
 const QUERIES: usize = 4;
 const GAMES: u64 = 50;
@@ -48,7 +48,7 @@ pub fn axioms(rule: &dyn Rule, seed: u64) -> Result<Axioms, Refusal> {
     let keep = |place: &mut f64, value: f64| *place = place.max(value);
     for game in 0..GAMES {
         let base = scores(&streams, game);
-        let pay = |rows: &[Vec<f64>], pot: u64| -> Result<Vec<f64>, Refusal> {
+        let pay = |rows: &[Vec<f64>], pot: u128| -> Result<Vec<f64>, Refusal> {
             let values: Vec<f64> = rows.concat();
             let view = ScoreView::from_dense(rows.len(), rows[0].len(), &values)?;
             let options = StreamOptions::seeded(seed);

@@ -20,7 +20,7 @@ pub(super) const ENTRY: Entry = Entry {
 
 fn build(parameters: &Parameters) -> Result<Box<dyn Rule>, Refusal> {
     let mut reader = Reader::new(parameters);
-    let price = reader.amount("price", Amount::new(BILLION))?;
+    let price = reader.amount("price", Amount::new(u128::from(BILLION)))?;
     reader.finish()?;
     Ok(Box::new(Buyout { price }))
 }
@@ -42,7 +42,7 @@ impl Rule for Buyout {
     fn settle(&self, inputs: &Inputs<'_>, _: &State) -> Result<Settlement, Refusal> {
         let items = require(inputs.side.accepted_items, ENTRY.name, "accepted items")?;
         let payouts: Vec<Amount> =
-            items.iter().map(|items| self.price.scaled(*items, 1)).collect::<Result<_, _>>()?;
+            items.iter().map(|items| self.price.times(*items)).collect::<Result<_, _>>()?;
         let drawn = Amount::total(payouts.iter().copied())?;
         Ok(Settlement { payouts, drawn, carry: inputs.money()?, ..Settlement::default() })
     }
@@ -63,9 +63,11 @@ mod tests {
         let settlement = settle(rule.as_ref(), &inputs, &State::Fresh).unwrap();
         assert_eq!(settlement.payouts, amounts(&[21, 0]));
         assert_eq!((settlement.drawn.get(), settlement.carry.get()), (21, 5));
-        inputs.side.accepted_items = Some(&[u64::MAX, 0]);
-        assert_eq!(settle(rule.as_ref(), &inputs, &State::Fresh), Err(Refusal::Overflow));
         inputs.side.accepted_items = Some(&[1]);
         assert!(settle(rule.as_ref(), &inputs, &State::Fresh).is_err());
+        // 2^119 x 2^9 is the first product beyond 128 bits.
+        let dear = super::super::testing::rule(ENTRY.name, &[("price", Value::Integer(1 << 119))]);
+        inputs.side.accepted_items = Some(&[1 << 9, 0]);
+        assert_eq!(settle(dear.as_ref(), &inputs, &State::Fresh), Err(Refusal::Overflow));
     }
 }

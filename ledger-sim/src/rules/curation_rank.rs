@@ -126,20 +126,20 @@ impl CurationRank {
     }
 
     /// The least that the two caps allow a position.
-    fn cap(&self, position: &Position, volume: Amount, staked: u64) -> Result<Amount, Refusal> {
+    fn cap(&self, position: &Position, volume: Amount, staked: Amount) -> Result<Amount, Refusal> {
         let by_lock = self.weekly_cap.of(position.locked);
-        let by_volume = volume.scaled(counted(position)?, staked)?;
-        Ok(by_lock.min(by_volume.scaled(self.multiplier, BILLION)?))
+        let by_volume = volume.scaled(counted(position)?.get(), staked.get())?;
+        Ok(by_lock.min(by_volume.scaled(u128::from(self.multiplier), u128::from(BILLION))?))
     }
 }
 
 /// Stake as it counts: a publisher's double.
-fn counted(position: &Position) -> Result<u64, Refusal> {
+fn counted(position: &Position) -> Result<Amount, Refusal> {
     let factor = match position.role {
         Role::Publisher => 2,
         Role::Curator => 1,
     };
-    Ok(position.stake.scaled(factor, 1)?.get())
+    position.stake.times(factor)
 }
 
 impl Rule for CurationRank {
@@ -149,21 +149,21 @@ impl Rule for CurationRank {
 
     fn settle(&self, inputs: &Inputs<'_>, _: &State) -> Result<Settlement, Refusal> {
         let market = require(inputs.side.market, ENTRY.name, "a curation market")?;
-        let mut staked = vec![0u64; market.volumes.len()];
+        let mut staked = vec![Amount::ZERO; market.volumes.len()];
         for position in market.positions {
             if position.contributor >= inputs.contributors || position.asset >= staked.len() {
                 let input = "positions of known contributors on known assets";
                 return Err(Refusal::RuleNeeds { rule: ENTRY.name, input });
             }
-            let sum = staked[position.asset].checked_add(counted(position)?);
-            staked[position.asset] = sum.ok_or(Refusal::Overflow)?;
+            staked[position.asset] = staked[position.asset].plus(counted(position)?)?;
         }
         let shares = self.asset_shares(market.volumes);
         let mut weights = Vec::with_capacity(market.positions.len());
         for position in market.positions {
-            let part = match staked[position.asset] {
-                0 => 0.0,
-                all => counted(position)? as f64 / all as f64,
+            let all = staked[position.asset];
+            let part = match all.is_zero() {
+                true => 0.0,
+                false => counted(position)?.get() as f64 / all.get() as f64,
             };
             weights.push(shares[position.asset] * part);
         }
@@ -176,7 +176,7 @@ impl Rule for CurationRank {
         let mut left = money;
         for (position, part) in market.positions.iter().zip(parts) {
             let (volume, all) = (market.volumes[position.asset], staked[position.asset]);
-            if all > 0 {
+            if !all.is_zero() {
                 let pay = part.min(self.cap(position, volume, all)?);
                 left = left.minus(pay)?;
                 let payout = &mut settlement.payouts[position.contributor];
@@ -219,7 +219,7 @@ mod tests {
         assert!((split[1] + split[2] - 0.765361).abs() < 5e-7);
     }
 
-    fn stake(contributor: usize, asset: usize, stake: u64, locked: u64, role: Role) -> Position {
+    fn stake(contributor: usize, asset: usize, stake: u128, locked: u128, role: Role) -> Position {
         let (stake, locked) = (Amount::new(stake), Amount::new(locked));
         Position { contributor, asset, stake, locked, role }
     }
@@ -238,7 +238,7 @@ mod tests {
         assert_eq!((settlement.payouts, settlement.carry), (amounts(&[200, 15]), Amount::new(85)));
         // With a multiplier of .1 the volume bound is 1000 x 2/3 x .1 = 66.6 for the publisher.
         let tight = [
-            ("multiplier", Value::Integer(BILLION / 10)),
+            ("multiplier", Value::Integer(u128::from(BILLION / 10))),
             ("rest", Value::Text("burn".to_owned())),
         ];
         let settlement = settle(rule(ENTRY.name, &tight).as_ref(), &inputs, &State::Fresh).unwrap();

@@ -60,7 +60,7 @@ mod tests {
     #[test]
     fn scores_do_not_matter_and_units_are_conserved() {
         let settlement = settle_scores(&Equal, &[5.0, -1.0, 0.0], &[10]);
-        let mut units: Vec<u64> = settlement.payouts.iter().map(|p| p.get()).collect();
+        let mut units: Vec<u128> = settlement.payouts.iter().map(|p| p.get()).collect();
         units.sort_unstable();
         assert_eq!(units, [3, 3, 4]);
     }

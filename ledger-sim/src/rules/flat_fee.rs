@@ -20,7 +20,7 @@ pub(super) const ENTRY: Entry = Entry {
 
 fn build(parameters: &Parameters) -> Result<Box<dyn Rule>, Refusal> {
     let mut reader = Reader::new(parameters);
-    let fee = reader.amount("fee", Amount::new(BILLION))?;
+    let fee = reader.amount("fee", Amount::new(u128::from(BILLION)))?;
     reader.finish()?;
     Ok(Box::new(FlatFee { fee }))
 }
@@ -52,8 +52,8 @@ impl Rule for FlatFee {
             *weight = 1;
         }
         let money = inputs.money()?;
-        let wanted = u128::from(self.fee.get()) * eligible.len() as u128;
-        if wanted > u128::from(money.get()) {
+        let wanted = self.fee.times(eligible.len() as u64)?;
+        if wanted > money {
             return inputs.split_by_weights(&weights);
         }
         let mut settlement = inputs.unowned(Amount::ZERO);
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
     use crate::rules::{Value, settle};
 
-    fn run(pot: u64, eligible: &[usize]) -> Result<Settlement, Refusal> {
+    fn run(pot: u128, eligible: &[usize]) -> Result<Settlement, Refusal> {
         let rule = rule(ENTRY.name, &[("fee", Value::Integer(10))]);
         let pots = amounts(&[pot]);
         let mut inputs = Inputs::new(3, &pots);
@@ -84,7 +84,7 @@ mod tests {
         // Two eligible: 20 of 25 paid, 5 carried; of 15 at most 8 and 7.
         let full = run(25, &[0, 2]).unwrap();
         assert_eq!((full.payouts, full.carry.get()), (amounts(&[10, 0, 10]), 5));
-        let mut short: Vec<u64> =
+        let mut short: Vec<u128> =
             run(15, &[0, 2]).unwrap().payouts.iter().map(|p| p.get()).collect();
         short.sort_unstable();
         assert_eq!(short, [0, 7, 8]);

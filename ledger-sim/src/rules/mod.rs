@@ -267,16 +267,12 @@ impl Settlement {
     }
 
     fn accounted_for(&self) -> u128 {
-        let wide = |amounts: &[Amount]| -> u128 {
-            amounts.iter().map(|amount| u128::from(amount.get())).sum()
-        };
+        let wide = |amounts: &[Amount]| -> u128 { amounts.iter().map(|amount| amount.get()).sum() };
         wide(&self.payouts) + wide(&self.nodes) + wide(&[self.burn, self.carry, self.returned])
     }
 
     fn expected(&self, inputs: &Inputs<'_>) -> u128 {
-        let wide = |amounts: &[Amount]| -> u128 {
-            amounts.iter().map(|amount| u128::from(amount.get())).sum()
-        };
+        let wide = |amounts: &[Amount]| -> u128 { amounts.iter().map(|amount| amount.get()).sum() };
         wide(inputs.pots) + wide(&self.slashed) + wide(&[inputs.carry_in, self.drawn])
     }
 }
@@ -369,7 +365,7 @@ pub(crate) mod testing {
     use super::*;
 
     /// Amounts of base units.
-    pub fn amounts(units: &[u64]) -> Vec<Amount> {
+    pub fn amounts(units: &[u128]) -> Vec<Amount> {
         units.iter().copied().map(Amount::new).collect()
     }
 
@@ -384,7 +380,7 @@ pub(crate) mod testing {
     }
 
     /// Settles scores in contributor-major order over `pots` from a fresh state.
-    pub fn settle_scores(rule: &dyn Rule, scores: &[f64], pots: &[u64]) -> Settlement {
+    pub fn settle_scores(rule: &dyn Rule, scores: &[f64], pots: &[u128]) -> Settlement {
         let pots = amounts(pots);
         let contributors = scores.len() / pots.len();
         let view = ScoreView::from_dense(contributors, pots.len(), scores).unwrap();

@@ -2,17 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-
-use crate::money::Amount;
+use crate::money::{Amount, LARGEST_SUPPLY};
 use crate::refusal::Refusal;
 
 /// One parameter.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Value {
     /// A count, an amount or a rate in parts per billion.
-    Integer(u64),
+    Integer(u128),
     /// A pure number or a number in score units.
     Number(f64),
     /// The name of a choice.
@@ -46,7 +43,10 @@ impl<'a> Reader<'a> {
     ) -> Result<u64, Refusal> {
         match self.left.remove(name) {
             None => Ok(default),
-            Some(Value::Integer(value)) if range.contains(value) => Ok(*value),
+            Some(Value::Integer(value)) => {
+                let value = u64::try_from(*value).ok().filter(|value| range.contains(value));
+                value.ok_or_else(|| Refusal::parameter(name))
+            }
             Some(_) => Err(Refusal::parameter(name)),
         }
     }
@@ -54,9 +54,13 @@ impl<'a> Reader<'a> {
     /// The amount called `name` in base units, or `default`.
     ///
     /// # Errors
-    /// [`Refusal::ParamOutOfRange`] for another kind of value or 2^63 and more.
+    /// [`Refusal::ParamOutOfRange`] for another kind of value or one that no supply reaches.
     pub fn amount(&mut self, name: &str, default: Amount) -> Result<Amount, Refusal> {
-        self.integer(name, default.get(), 0..=(i64::MAX as u64)).map(Amount::new)
+        match self.left.remove(name) {
+            None => Ok(default),
+            Some(Value::Integer(value)) if *value < LARGEST_SUPPLY => Ok(Amount::new(*value)),
+            Some(_) => Err(Refusal::parameter(name)),
+        }
     }
 
     /// The finite number called `name` (an integer will do) that `accept` admits, or `default`.
@@ -116,8 +120,13 @@ mod tests {
     use super::*;
 
     fn parameters() -> Parameters {
-        let text = r#"{"count": 3, "rate": 0.5, "kind": "burn", "bad": -1}"#;
-        serde_json::from_str(text).unwrap()
+        let values = [
+            ("count", Value::Integer(3)),
+            ("rate", Value::Number(0.5)),
+            ("kind", Value::Text("burn".to_owned())),
+            ("bad", Value::Number(-1.0)),
+        ];
+        values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
     #[test]

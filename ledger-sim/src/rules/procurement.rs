@@ -17,8 +17,9 @@
 //! Attack: bid rigging; several bids under false names.
 
 use super::{Entry, Inputs, Parameters, Reader, Rule, Settlement, State, require};
-use crate::money::Amount;
+use crate::money::{Amount, LARGEST_SUPPLY};
 use crate::refusal::Refusal;
+use crate::wide;
 
 /// The registry's line.
 pub(super) const ENTRY: Entry = Entry {
@@ -47,7 +48,7 @@ fn build(parameters: &Parameters) -> Result<Box<dyn Rule>, Refusal> {
     ];
     let mechanism = reader.choice("mechanism", &mechanisms)?;
     let count = reader.integer("count", u64::MAX, 1..=u64::MAX)?;
-    let cost_ceiling = reader.amount("cost_ceiling", Amount::new(i64::MAX as u64))?;
+    let cost_ceiling = reader.amount("cost_ceiling", Amount::new(LARGEST_SUPPLY - 1))?;
     reader.finish()?;
     Ok(Box::new(Procurement { mechanism, count, cost_ceiling }))
 }
@@ -68,8 +69,21 @@ struct Procurement {
 
 impl Procurement {
     /// Payments when a bid costs the buyer `factor` times itself and no payment exceeds `ceiling`.
-    fn by_surplus(&self, bids: &[Bid], factor: i128, ceiling: Amount) -> Vec<Amount> {
-        let surplus = |bid: &Bid| i128::from(bid.value.get()) - factor * i128::from(bid.cost.get());
+    ///
+    /// # Errors
+    /// [`Refusal::Overflow`] for a bid that no supply could pay.
+    fn by_surplus(
+        &self,
+        bids: &[Bid],
+        factor: i128,
+        ceiling: Amount,
+    ) -> Result<Vec<Amount>, Refusal> {
+        if bids.iter().any(|bid| bid.cost.max(bid.value).get() >= LARGEST_SUPPLY) {
+            return Err(Refusal::Overflow);
+        }
+        // Below 2^120, so that a signed number of 128 bits holds twice as much.
+        let signed = |amount: Amount| amount.get() as i128;
+        let surplus = |bid: &Bid| signed(bid.value) - factor * signed(bid.cost);
         let mut order: Vec<usize> = (0..bids.len()).collect();
         // A stable sort: among equals the earlier contributor wins.
         order.sort_by_key(|index| std::cmp::Reverse(surplus(&bids[*index])));
@@ -79,30 +93,31 @@ impl Procurement {
         for index in order.into_iter().take(count) {
             let bid = &bids[index];
             if surplus(bid) >= 0 {
-                let threshold = (i128::from(bid.value.get()) - left_out) / factor;
+                let threshold = (signed(bid.value) - left_out) / factor;
                 // Between zero and the value, which is an amount.
-                payments[index] = Amount::new(threshold as u64).min(ceiling);
+                payments[index] = Amount::new(threshold as u128).min(ceiling);
             }
         }
-        payments
+        Ok(payments)
     }
 }
 
 /// Singer's mechanism; bids without value are never bought.
 fn budget_feasible(bids: &[Bid], budget: Amount) -> Result<Vec<Amount>, Refusal> {
-    let wide = |amount: Amount| u128::from(amount.get());
+    // Products of amounts have up to 256 bits; pairs of halves compare as the products do.
+    let product = |a: Amount, b: Amount| wide::product(a.get(), b.get());
     let mut order: Vec<usize> =
         (0..bids.len()).filter(|index| !bids[*index].value.is_zero()).collect();
     order.sort_by(|a, b| {
         let (a, b) = (&bids[*a], &bids[*b]);
-        (wide(a.cost) * wide(b.value)).cmp(&(wide(b.cost) * wide(a.value)))
+        product(a.cost, b.value).cmp(&product(b.cost, a.value))
     });
     let mut total = Amount::ZERO;
     let mut winners = 0;
     for index in &order {
         let bid = &bids[*index];
         let with = total.plus(bid.value)?;
-        if wide(bid.cost) * wide(with) > wide(budget) * wide(bid.value) {
+        if product(bid.cost, with) > product(budget, bid.value) {
             break;
         }
         total = with;
@@ -135,8 +150,8 @@ impl Rule for Procurement {
         }
         let money = inputs.money()?;
         let payouts = match self.mechanism {
-            Mechanism::Vcg => self.by_surplus(bids, 1, Amount::new(u64::MAX)),
-            Mechanism::Myerson => self.by_surplus(bids, 2, self.cost_ceiling),
+            Mechanism::Vcg => self.by_surplus(bids, 1, Amount::new(LARGEST_SUPPLY))?,
+            Mechanism::Myerson => self.by_surplus(bids, 2, self.cost_ceiling)?,
             Mechanism::BudgetFeasible => budget_feasible(bids, money)?,
         };
         let paid = Amount::total(payouts.iter().copied())?;
@@ -156,9 +171,9 @@ mod tests {
     use crate::random::{Purpose, Streams};
     use crate::rules::{Value, settle};
 
-    fn run(parameters: &[(&str, Value)], bids: &[(u64, u64)], pot: u64) -> Settlement {
+    fn run(parameters: &[(&str, Value)], bids: &[(u128, u128)], pot: u128) -> Settlement {
         let rule = rule(ENTRY.name, parameters);
-        let bid = |(cost, value): &(u64, u64)| Bid {
+        let bid = |(cost, value): &(u128, u128)| Bid {
             cost: Amount::new(*cost),
             value: Amount::new(*value),
         };
@@ -179,6 +194,24 @@ mod tests {
         assert_eq!(run(&[("count", Value::Integer(3))], &bids, 6).drawn.get(), 9);
     }
 
+    /// G40 with eighteen decimals, where bids are compared by products of 124 bits and more.
+    #[test]
+    fn budget_of_eighteen_decimals() {
+        let tenths = |tenths: u128| tenths * 10u128.pow(17);
+        let bid = |cost| (tenths(cost), tenths(10));
+        let bids = [bid(10), bid(20), bid(30), bid(35), bid(80)];
+        let budget = [("mechanism", Value::Text("budget-feasible".to_owned()))];
+        let settlement = run(&budget, &bids, tenths(120));
+        assert_eq!(settlement.payouts, amounts(&[35, 35, 35, 0, 0].map(tenths)));
+        assert_eq!(settlement.carry.get(), tenths(15));
+        // Bids of a billion tokens: 10^54 is a product of 180 bits.
+        let large = |tokens: u128| tokens * 10u128.pow(25);
+        let bids: Vec<_> =
+            [10, 20, 30, 35, 80].map(|cost| (large(cost), large(10))).into_iter().collect();
+        let settlement = run(&budget, &bids, large(120));
+        assert_eq!(settlement.payouts, amounts(&[35, 35, 35, 0, 0].map(large)));
+    }
+
     /// G40 in tenths: budget 12, costs 1, 2, 3, 3.5, 8: three winners at 3.5, 1.5 is carried.
     #[test]
     fn budget_of_twelve() {
@@ -193,7 +226,7 @@ mod tests {
     #[test]
     fn profits_of_two_uniform_sellers() {
         let streams = Streams::new(11, 0);
-        let one = 1_000_000_000u64;
+        let one = 1_000_000_000u128;
         let profit = |mechanism: &str| {
             let parameters =
                 [("mechanism", Value::Text(mechanism.to_owned())), ("count", Value::Integer(1))];
@@ -202,7 +235,7 @@ mod tests {
                 .map(|round| {
                     let cost = |agent| {
                         let draw = streams.uniform(Purpose::Design, agent, 0, round);
-                        ((draw * one as f64) as u64, one)
+                        ((draw * one as f64) as u128, one)
                     };
                     let settlement = run(&parameters, &[cost(0), cost(1)], 0);
                     let paid = settlement.paid().unwrap().get();

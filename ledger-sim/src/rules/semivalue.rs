@@ -77,7 +77,7 @@ mod tests {
     use crate::rules::{Value, settle};
     use crate::semivalue::testing::{ABC, coverage};
 
-    fn run(kind: &str, points: &[u32], pot: u64) -> Settlement {
+    fn run(kind: &str, points: &[u32], pot: u128) -> Settlement {
         let rule = rule(ENTRY.name, &[("kind", Value::Text(kind.to_owned()))]);
         let game = coverage(points);
         let pots = amounts(&[pot]);

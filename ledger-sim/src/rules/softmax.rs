@@ -64,7 +64,7 @@ mod tests {
             let mut scores = vec![1.0; 99];
             scores.extend(vec![0.0; own]);
             let settlement = settle_scores(rule.as_ref(), &scores, &[1_000_000_000]);
-            let taken: u64 = settlement.payouts[99..].iter().map(|p| p.get()).sum();
+            let taken: u128 = settlement.payouts[99..].iter().map(|p| p.get()).sum();
             assert!((taken as f64 / 1e9 - share).abs() < 5e-7, "{own}: {taken}");
         }
     }

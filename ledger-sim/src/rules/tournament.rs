@@ -36,7 +36,7 @@ fn build(parameters: &Parameters) -> Result<Box<dyn Rule>, Refusal> {
     let correlation_weight = reader.number("correlation_weight", 1.0, |_| true)?;
     let contribution_weight = reader.number("contribution_weight", 0.0, |_| true)?;
     let cap = Ppb::new(reader.integer("cap", 50_000_000, 0..=BILLION)?)?;
-    let threshold = reader.amount("threshold", Amount::new(72_000 * BILLION))?;
+    let threshold = reader.amount("threshold", Amount::new(72_000 * u128::from(BILLION)))?;
     reader.finish()?;
     Ok(Box::new(Tournament { correlation_weight, contribution_weight, cap, threshold }))
 }

@@ -113,7 +113,7 @@ mod tests {
     use super::*;
     use crate::rules::{Usage, Value, settle};
 
-    fn run(variant: &str, usage: &Usage, pots: &[u64]) -> Settlement {
+    fn run(variant: &str, usage: &Usage, pots: &[u128]) -> Settlement {
         let rule = rule(ENTRY.name, &[("variant", Value::Text(variant.to_owned()))]);
         let pots = amounts(pots);
         let mut inputs = Inputs::new(usage.contributors(), &pots);

@@ -67,10 +67,11 @@ impl Yuma {
     fn consensus(&self, stakes: &[Amount], total: u128, column: &[f64]) -> f64 {
         let mut order: Vec<usize> = (0..column.len()).collect();
         order.sort_unstable_by(|a, b| column[*b].total_cmp(&column[*a]));
-        let needed = total * u128::from(self.kappa.get());
+        // Support S reaches a share k of the total T, S 10^9 >= k T, from ceil(k T / 10^9) on.
+        let needed = total - self.kappa.complement().of(Amount::new(total)).get();
         let mut support: u128 = 0;
         for node in order {
-            support += u128::from(stakes[node].get()) * u128::from(BILLION);
+            support += stakes[node].get();
             if support >= needed {
                 return column[node];
             }
@@ -85,7 +86,7 @@ impl Yuma {
         old: Option<&[f64]>,
     ) -> Consensus {
         let nodes = reports.stakes.len();
-        let total: u128 = reports.stakes.iter().map(|stake| u128::from(stake.get())).sum();
+        let total: u128 = reports.stakes.iter().map(|stake| stake.get()).sum();
         let share: Vec<f64> =
             reports.stakes.iter().map(|stake| stake.get() as f64 / total as f64).collect();
         let rows: Vec<f64> = reports.weights.chunks(contributors).flat_map(normalised).collect();
@@ -208,7 +209,7 @@ mod tests {
 
     /// Emission of the honest side: half incentive, half dividend of honest stake `s`, when it
     /// gives its own contributor `w` and the cabal gives its own `w_c`.
-    fn honest_emission(s: u64, w: f64, w_c: f64) -> f64 {
+    fn honest_emission(s: u128, w: f64, w_c: f64) -> f64 {
         let stakes = amounts(&[s, 1_000 - s]);
         let weights = [w, 1.0 - w, 1.0 - w_c, w_c];
         let reports = NodeReports { stakes: &stakes, weights: &weights };
@@ -273,7 +274,7 @@ mod tests {
         shares(ours, 0.6);
         shares(theirs, 0.4);
         let stakes: Vec<Amount> =
-            stakes.iter().map(|stake| Amount::new((stake * 1e12) as u64)).collect();
+            stakes.iter().map(|stake| Amount::new((stake * 1e12) as u128)).collect();
         let own = (0..CONTRIBUTORS).filter(|at| honest(*at, CONTRIBUTORS)).count();
         let mut weights = vec![];
         for node in 0..NODES {

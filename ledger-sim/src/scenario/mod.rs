@@ -72,6 +72,9 @@ pub struct Payouts {
     pub needs: &'static [&'static str],
     /// How often it is applied.
     pub period: Period,
+    /// Days in which a claim loses half of its weight with the time since its owner joined; never
+    /// where absent. Rules that read scores know it.
+    pub claims_half_life: Option<f64>,
     /// What happens to an unowned pot.
     pub on_empty: OnEmpty,
     /// What the journal keeps.
@@ -366,6 +369,10 @@ fn read_payouts(root: &Fields<'_>, economy: &TokenEconomy) -> Option<Payouts> {
         Node::Text(text) if text == "epoch" => Some(Period::Epoch),
         _ => entry.count_of("queries", 1).map(Period::Queries),
     });
+    let claims_half_life = fields.get("claims-half-life", None, |entry| entry.days().map(Some));
+    if claims_half_life.is_some_and(|days| days <= 0.0) {
+        fields.fault("claims-half-life", "claims last no time", "write for example `12 months`");
+    }
     let places =
         [("carry", OnEmpty::Carry), ("burn", OnEmpty::Burn), ("treasury", OnEmpty::Treasury)];
     let on_empty = fields.get("on-empty", OnEmpty::Carry, |entry| entry.choice("place", &places));
@@ -378,7 +385,7 @@ fn read_payouts(root: &Fields<'_>, economy: &TokenEconomy) -> Option<Payouts> {
     let journal =
         root.get("journal", Granularity::Settlement, |entry| entry.choice("journal", &grains));
     let (rule, needs) = rule?;
-    Some(Payouts { rule, needs, period, on_empty, journal })
+    Some(Payouts { rule, needs, period, claims_half_life, on_empty, journal })
 }
 
 type BuiltRule = (Arc<dyn Rule>, &'static [&'static str]);
@@ -389,11 +396,11 @@ fn read_rule(entry: &crate::document::Entry<'_>, economy: &TokenEconomy) -> Opti
     let mut parameters = Parameters::new();
     for (name, value) in fields.entries() {
         let converted = match value.node {
-            Node::Integer(integer) => u64::try_from(*integer).ok().map(Value::Integer),
+            Node::Integer(integer) => u128::try_from(*integer).ok().map(Value::Integer),
             Node::Number(number) => Some(Value::Number(*number)),
             Node::Text(text) => match crate::document::Quantity::parse(text) {
                 Some(quantity) if quantity.unit == "%" => {
-                    quantity.rate().map(|rate| Value::Integer(rate.get()))
+                    quantity.rate().map(|rate| Value::Integer(u128::from(rate.get())))
                 }
                 Some(quantity) if !quantity.unit.is_empty() => {
                     value.tokens(economy.scale).map(|amount| Value::Integer(amount.get()))

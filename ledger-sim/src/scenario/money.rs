@@ -3,7 +3,7 @@
 use crate::document::{Entry, Fields, Money};
 use crate::emission::{BaselineMinting, CliffMonths, Halving, Vesting};
 use crate::fees::{FeeSplit, TokenPrices};
-use crate::money::{Amount, BILLION, Ppb, Scale};
+use crate::money::{Amount, BILLION, LARGEST_SUPPLY, Ppb, Scale};
 use crate::prices::{PriceLaw, PricePath};
 
 use super::Clock;
@@ -170,26 +170,23 @@ pub(super) fn read(root: &Fields<'_>, clock: &Clock) -> TokenEconomy {
     let treasury = root.section("treasury");
     let treasury_tokens = treasury.get("tokens", Amount::ZERO, |entry| entry.tokens(scale));
     treasury.close();
-    let promised: u128 = [treasury_tokens, unminted]
+    let promises = [treasury_tokens, unminted]
         .into_iter()
-        .chain(allocations.iter().map(|bucket: &Allocation| bucket.amount))
-        .map(|amount| u128::from(amount.get()))
-        .sum();
-    if promised > u128::from(scale.supply().get()) {
-        let unit = scale.base_units_per_token() as f64;
+        .chain(allocations.iter().map(|bucket: &Allocation| bucket.amount));
+    // More than any number holds is more than the supply as well.
+    let promised = Amount::total(promises).unwrap_or(Amount::new(u128::MAX));
+    if promised > scale.supply() {
         root.fault(
             "token.supply",
             format!(
                 "allocation, treasury and unminted tokens are {} tokens, {} more than the supply",
-                promised as f64 / unit,
-                (promised - u128::from(scale.supply().get())) as f64 / unit
+                scale.in_tokens(promised),
+                scale.in_tokens(promised.excess_over(scale.supply()))
             ),
             "nothing can be released beyond the supply: allocate less or raise the supply",
         );
     }
-    let market = Amount::new(
-        scale.supply().get().saturating_sub(u64::try_from(promised).unwrap_or(u64::MAX)),
-    );
+    let market = scale.supply().excess_over(promised);
     let (fee, fee_decline, split) = read_fees(root, scale);
     let emission = read_emission(root, scale);
     check_emission(root, &emission, scale, clock, treasury_tokens, unminted, &allocations);
@@ -218,9 +215,9 @@ fn read_supply(entry: &Entry<'_>, decimals: u32) -> Option<Option<Scale>> {
     }
     match Scale::new(tokens.get(), decimals) {
         Ok(scale) => Some(Some(scale)),
-        Err(refusal) => {
+        Err(_) => {
             entry.fault(
-                format!("{tokens} tokens of {decimals} decimals: {refusal}"),
+                format!("{tokens} tokens of {decimals} decimals are 2^120 base units or more"),
                 "fewer decimals",
             );
             None
@@ -230,7 +227,7 @@ fn read_supply(entry: &Entry<'_>, decimals: u32) -> Option<Option<Scale>> {
 
 /// The most tokens of so many decimals that can be counted.
 fn largest_supply(decimals: u32) -> Scale {
-    let tokens = i64::MAX as u64 / 10u64.pow(decimals);
+    let tokens = (LARGEST_SUPPLY - 1) / 10u128.pow(decimals);
     Scale::new(tokens, decimals).expect("the largest number holds so many")
 }
 
@@ -392,7 +389,7 @@ fn check_emission(
     let epochs = u64::from(clock.epochs);
     let planned = match emission.law {
         EmissionLaw::None => Some(Amount::ZERO),
-        EmissionLaw::Constant(amount) => amount.scaled(epochs, 1).ok(),
+        EmissionLaw::Constant(amount) => amount.times(epochs).ok(),
         EmissionLaw::Halving(halving) => halving.cumulative(epochs).ok(),
         EmissionLaw::Exponential { total, .. } | EmissionLaw::Baseline { total, .. } => Some(total),
         // What inflation mints depends on the run; the cap is kept by the books.
@@ -408,9 +405,8 @@ fn check_emission(
     };
     let (Ok(available), false) = (available, scale.supply().is_zero()) else { return };
     if planned.is_none_or(|planned| planned > available) {
-        let unit = scale.base_units_per_token() as f64;
         let planned = match planned {
-            Some(planned) => format!("{} tokens", planned.get() as f64 / unit),
+            Some(planned) => format!("{} tokens", scale.in_tokens(planned)),
             None => "more tokens than can be counted".to_owned(),
         };
         let (place, hint) = match emission.source {
@@ -421,7 +417,7 @@ fn check_emission(
             "emission",
             format!(
                 "{planned} are emitted in the run, but the {place} has {}",
-                available.get() as f64 / unit
+                scale.in_tokens(available)
             ),
             hint,
         );

@@ -117,8 +117,8 @@ pub(super) fn read_contributors(root: &Fields<'_>, economy: &TokenEconomy) -> Co
     if contributors.useful == 0.0 {
         fields.fault("useful", "nobody is useful", "leave at least one");
     }
-    let staked = u128::from(contributors.count) * u128::from(contributors.stake.get());
-    if staked > u128::from(economy.market.get()) {
+    let staked = contributors.stake.times(contributors.count);
+    if staked.is_ok_and(|staked| staked > economy.market) {
         fields.fault("stake", "more is staked than circulates", "lower the stake");
     }
     fields.close();

@@ -32,12 +32,12 @@ struct Reserve {
 }
 
 /// Base units of a token in the reserve: whole tokens are sold in millionths.
-const TOKEN: u64 = 1_000_000;
+const TOKEN: u128 = 1_000_000;
 
 impl Reserve {
     fn open(adoption: &Adoption) -> Result<Self, Refusal> {
         let treasury = &adoption.treasury;
-        let tokens = Amount::new(treasury.tokens as u64).scaled(TOKEN, 1)?;
+        let tokens = Amount::new(treasury.tokens as u128).scaled(TOKEN, 1)?;
         let pool = match treasury.pool {
             None => None,
             // The pool holds as many tokens as its dollars buy at the price of the start.
@@ -86,7 +86,7 @@ pub(super) fn simulate(
     let treasury = &adoption.treasury;
     let due = treasury.costs.plus(treasury.promises)?;
     let prices = treasury.price.draw(streams, adoption.months, 30.0)?;
-    let micro = |price: crate::prices::Price| (price.dollars() * DOLLAR as f64).round() as u64;
+    let micro = |price: crate::prices::Price| (price.dollars() * DOLLAR as f64).round() as u128;
     let mut reserve = Reserve::open(adoption)?;
     let mut native = 0u64;
     let mut contributors = 1.0;
@@ -144,7 +144,7 @@ fn joined(adoption: &Adoption, streams: &Streams, month: u32, native: u64, data:
 fn income(adoption: &Adoption, share: f64) -> Result<Amount, Refusal> {
     let served = adoption.retrofit_coverage * (1.0 - share) * (1.0 - adoption.retrofit_error);
     let attributed = share * adoption.native_recognised + served;
-    let usage = adoption.usage.scaled(adoption.teams, 1)?;
+    let usage = adoption.usage.times(adoption.teams)?;
     crate::emission::part_of(usage, (attributed * adoption.take).clamp(0.0, 1.0))
 }
 

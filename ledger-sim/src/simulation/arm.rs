@@ -45,10 +45,10 @@ pub struct Stage<'a> {
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct EpochNumbers {
     pub queries: f64,
-    pub fees: f64,
-    pub emission: f64,
-    pub paid: f64,
-    pub treasury: f64,
+    pub fees: Amount,
+    pub emission: Amount,
+    pub paid: Amount,
+    pub treasury: Amount,
     pub contributors: f64,
 }
 
@@ -119,7 +119,13 @@ impl<'a> Arm<'a> {
         sight: Sight,
         access: Access,
     ) -> Result<Self, Refusal> {
-        let views = Views { world: stage.world, population, streams: &stage.streams, sight };
+        let views = Views {
+            world: stage.world,
+            population,
+            streams: &stage.streams,
+            sight,
+            epoch_days: stage.clock.epoch_days,
+        };
         // A game of items pays persons, every other rule names.
         let accounts = match stage.world.payouts.needs("an item game with owners") {
             true => population.persons as usize,
@@ -248,6 +254,7 @@ impl<'a> Arm<'a> {
             population: self.population,
             streams: &self.stage.streams,
             sight: self.sight,
+            epoch_days: self.stage.clock.epoch_days,
         }
     }
 
@@ -278,7 +285,7 @@ impl<'a> Arm<'a> {
         let after = epoch + 1;
         let cumulative = match self.stage.world.economy.emission.law {
             EmissionLaw::None => Amount::ZERO,
-            EmissionLaw::Constant(amount) => amount.scaled(u64::from(after), 1)?,
+            EmissionLaw::Constant(amount) => amount.times(u64::from(after))?,
             EmissionLaw::Halving(halving) => halving.cumulative(u64::from(after))?,
             EmissionLaw::Exponential { total, half_life_years } => {
                 let share = crate::emission::exponential_share(years(after), half_life_years);
@@ -406,7 +413,7 @@ impl<'a> Arm<'a> {
     fn emission_part(&mut self, queries: usize) -> Result<Amount, Refusal> {
         let part = match self.epoch_queries {
             0 => self.emission_left,
-            left => self.emission_left.scaled(queries as u64, left as u64)?,
+            left => self.emission_left.scaled(queries as u128, left as u128)?,
         };
         self.emission_left = self.emission_left.minus(part)?;
         self.epoch_queries = self.epoch_queries.saturating_sub(queries);
@@ -422,7 +429,7 @@ impl<'a> Arm<'a> {
         let split = self.stage.world.economy.split;
         let each = self.pays_users().then(|| -> Result<Vec<Amount>, Refusal> {
             let users = self.stage.world.demand.users + self.population.washes.len() as u64;
-            let total = subscription.scaled(users, 1)?;
+            let total = subscription.times(users)?;
             let mut fees = vec![Amount::ZERO; queries.len().max(1)];
             spread(&mut fees, total)?;
             Ok(fees)
@@ -439,7 +446,7 @@ impl<'a> Arm<'a> {
             self.fees.stakers = self.fees.stakers.plus(shares.stakers)?;
             self.fees.contributors = self.fees.contributors.plus(shares.contributors)?;
             if let Some(numbers) = self.numbers.last_mut() {
-                numbers.fees += fee.get() as f64;
+                numbers.fees = numbers.fees.plus(fee)?;
             }
             pots.push(shares.contributors);
             if self.stage.world.payouts.journal == Granularity::Query {
@@ -513,8 +520,8 @@ impl<'a> Arm<'a> {
         self.returned = self.returned.plus(settlement.returned)?;
         let numbers = self.numbers.last_mut();
         let Some(numbers) = numbers else { return Ok(()) };
-        numbers.emission += emission.get() as f64;
-        numbers.paid += settlement.paid()?.get() as f64;
+        numbers.emission = numbers.emission.plus(emission)?;
+        numbers.paid = numbers.paid.plus(settlement.paid()?)?;
         for (at, amount) in settlement.payouts.iter().enumerate() {
             if !amount.is_zero() {
                 let sum = &mut self.payouts_by_epoch[epoch as usize][at];
@@ -587,7 +594,7 @@ impl<'a> Arm<'a> {
                 *first = Some(epoch);
             }
         }
-        let treasury = self.ledger.balance(Account::TREASURY)?.get() as f64;
+        let treasury = self.ledger.balance(Account::TREASURY)?;
         if let Some(numbers) = self.numbers.last_mut() {
             numbers.treasury = treasury;
         }
@@ -765,10 +772,10 @@ fn spread(pots: &mut Vec<Amount>, money: Amount) -> Result<(), Refusal> {
     if pots.is_empty() {
         pots.push(Amount::ZERO);
     }
-    let count = pots.len() as u64;
+    let count = pots.len() as u128;
     let (each, more) = (money.get() / count, money.get() % count);
-    for (at, pot) in (0u64..).zip(pots) {
-        *pot = pot.plus(Amount::new(each + u64::from(at < more)))?;
+    for (at, pot) in (0u128..).zip(pots) {
+        *pot = pot.plus(Amount::new(each + u128::from(at < more)))?;
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::emission::decayed_weight;
 use crate::money::Amount;
 use crate::random::{Purpose, Streams};
 use crate::refusal::Refusal;
@@ -31,6 +32,7 @@ pub struct Views<'a> {
     pub population: &'a Population,
     pub streams: &'a Streams,
     pub sight: Sight,
+    pub epoch_days: f64,
 }
 
 impl Views<'_> {
@@ -57,8 +59,22 @@ impl Views<'_> {
         active: &[Vec<usize>],
         lasting: &[f64],
     ) -> Result<ScoreView, Refusal> {
-        let rows = queries.iter().map(|query| self.row(epoch, query, active, lasting));
+        let rows = queries.iter().map(|query| {
+            let mut row = self.row(epoch, query, active, lasting);
+            self.decay(epoch, &mut row);
+            row
+        });
         ScoreView::from_rows(self.population.identities.len(), rows)
+    }
+
+    /// Lowers scores by the age of their claims, `s 2^(-age / half-life)`.
+    fn decay(&self, epoch: u32, row: &mut [(usize, f64)]) {
+        let Some(half_life) = self.world.payouts.claims_half_life else { return };
+        for (at, score) in row {
+            let joined = self.population.identities[*at].joined;
+            let age = f64::from(epoch.saturating_sub(joined)) * self.epoch_days;
+            *score = decayed_weight(*score, age, half_life);
+        }
     }
 
     fn row(

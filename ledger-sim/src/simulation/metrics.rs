@@ -6,14 +6,15 @@ use crate::metrics::concentration::{
 };
 use crate::metrics::people::{Waterfall, cost_of_approximation, individual_rationality};
 use crate::metrics::strategy::{
-    griefing_factor, plagiarism_transfer, poison_return, price_of_names, sybil_gain,
+    griefing_factor, griefing_loss, plagiarism_transfer, poison_return, price_of_names, sybil_gain,
 };
 use crate::metrics::{PayoutError, as_numbers, time_to_correct};
 use crate::money::Amount;
+use crate::noise::{false_positive_share, netted_sigma};
 use crate::refusal::Refusal;
-use crate::scenario::World;
+use crate::scenario::{Period, Values, World};
 
-use super::arm::{Finished, Stage};
+use super::arm::{EpochNumbers, Finished, Stage};
 use super::{Arms, Outcome};
 
 /// Which values of a metric are better.
@@ -72,11 +73,18 @@ pub static METRICS: &[Metric] = &[
     m("cost-per-million", "tokens", Low, "recognised money lost in a million queries"),
     m("distance-from-worth", "share", Low, "total variation of payouts and shares of true worth"),
     m("emission", "tokens", Neither, "emitted to contributors"),
+    m(
+        "false-positive-law",
+        "share",
+        Neither,
+        "what the closed form of clipped Gaussian errors pays to people who are owed nothing",
+    ),
     m("false-positive-share", "share", Low, "money paid to people who are owed nothing"),
     m("false-zero-share", "share", Low, "money owed to people who are paid nothing"),
     m("fees", "tokens", Neither, "paid by users"),
     m("gini", "share", Neither, "Gini index of what was received"),
     m("griefing-factor", "number", Low, "others' loss over the agents' own cost"),
+    m("griefing-of-pot", "share", Low, "others' loss beyond the agents' gain, of the money"),
     m("herfindahl", "share", Neither, "sum of squared shares of what was received"),
     m("hoover", "share", Neither, "share that would have to move for equality"),
     m(
@@ -96,6 +104,7 @@ pub static METRICS: &[Metric] = &[
     m("money-reach", "share", High, "share of owed money that is owed to people reached"),
     m("money-weighted-tau", "number", High, "rank agreement, pairs weighted by money"),
     m("nakamoto", "number", Neither, "fewest people who receive more than half"),
+    m("nakamoto-third", "number", Neither, "fewest people who receive more than a third"),
     m("native-share", "share", High, "teams that use native models at the end"),
     m("others-loss", "tokens", Low, "what others lose to the attacks"),
     m("paid", "tokens", Neither, "paid out to contributors"),
@@ -161,6 +170,7 @@ pub(super) fn of_arms(
     let (owed, actual) = (&arms.owed, &arms.actual);
     errors(owed, actual, unit, &mut put)?;
     put("distance-from-worth", distance_from_worth(stage, arms));
+    put("false-positive-law", false_positive_law(stage));
     waterfall(owed, actual, unit, &mut put)?;
     people(stage, arms, &mut put)?;
     concentration(actual, &mut put);
@@ -173,6 +183,36 @@ pub(super) fn of_arms(
     outcome.root = actual.report.root.to_vec();
     outcome.lorenz = lorenz_percentiles(&as_numbers(&actual.received));
     Ok(())
+}
+
+/// Share of the money that a clip gives to people of no worth, as a ratio of expectations: with
+/// noise `sigma`, correlation `rho` and `T` queries netted before the clip, of `u` useful people of
+/// worth one and `z` of none, `z e(0, s) / (u e(1, s) + z e(0, s))` with
+/// `s = sigma sqrt(rho + (1 - rho) / T)` and `e` the expected clipped score.
+///
+/// `None` where the form does not say what is simulated: for other rules, unequal worth, bias,
+/// attributions that are missing, topics, people who come and go, and under attack.
+fn false_positive_law(stage: &Stage<'_>) -> Option<f64> {
+    let World { contributors, estimator, payouts, demand, .. } = stage.world;
+    let queries = match (payouts.rule.name(), payouts.period) {
+        ("linear-clipped", _) => 1,
+        ("net-then-clip", Period::Queries(queries)) => queries.min(demand.queries),
+        ("net-then-clip", Period::Epoch) => demand.queries,
+        _ => return None,
+    };
+    let is_plain = contributors.values == Values::Equal
+        && contributors.stops.is_none()
+        && contributors.arrive_over == 0.0
+        && contributors.topics == 1
+        && estimator.bias == 0.0
+        && estimator.coverage == 1.0
+        && payouts.claims_half_life.is_none()
+        && stage.world.agents.is_empty();
+    let useful = (contributors.count as f64 * contributors.useful).ceil();
+    let useless = contributors.count as f64 - useful;
+    let noise = estimator.noise;
+    let sigma = netted_sigma(noise.sigma(), queries as f64, noise.correlation());
+    (is_plain && useless > 0.0).then(|| false_positive_share(useful, useless, 1.0, sigma))
 }
 
 /// Half the sum over people of the distance between their share of payouts and their share of true
@@ -260,7 +300,7 @@ fn people(stage: &Stage<'_>, arms: &Arms, put: Put<'_>) -> Result<(), Refusal> {
         epochs[identity.person as usize] += u64::from(end.saturating_sub(identity.joined));
     }
     let scaled = |amount: Amount| -> Result<Vec<Amount>, Refusal> {
-        epochs[..honest].iter().map(|epochs| amount.scaled(*epochs, 1)).collect()
+        epochs[..honest].iter().map(|epochs| amount.times(*epochs)).collect()
     };
     let (costs, outside) = (scaled(contributors.cost)?, scaled(contributors.outside_option)?);
     put(
@@ -283,18 +323,19 @@ fn concentration(actual: &Finished, put: Put<'_>) {
     put("herfindahl", herfindahl(&received));
     put("hoover", hoover(&received));
     put("nakamoto", nakamoto(&received, 0.5).map(|count| count as f64));
+    put("nakamoto-third", nakamoto(&received, 1.0 / 3.0).map(|count| count as f64));
     put("top-1-share", top_share(&received, 0.01));
     put("top-10-share", top_share(&received, 0.1));
 }
 
 fn totals(actual: &Finished, unit: f64, put: Put<'_>) {
-    let sum = |what: fn(&super::arm::EpochNumbers) -> f64| -> f64 {
-        actual.numbers.iter().map(what).sum::<f64>() / unit
+    let sum = |what: fn(&EpochNumbers) -> Amount| -> f64 {
+        actual.numbers.iter().map(|epoch| what(epoch).get()).sum::<u128>() as f64 / unit
     };
     put("fees", Some(sum(|epoch| epoch.fees)));
     put("emission", Some(sum(|epoch| epoch.emission)));
     put("paid", Some(sum(|epoch| epoch.paid)));
-    put("treasury-end", actual.numbers.last().map(|epoch| epoch.treasury / unit));
+    put("treasury-end", actual.numbers.last().map(|epoch| epoch.treasury.get() as f64 / unit));
     put("postings", Some(actual.report.postings as f64));
     put("residual", Some(actual.report.residual as f64));
 }
@@ -306,7 +347,7 @@ fn attackers(world: &World) -> std::ops::Range<usize> {
 }
 
 fn sum_of(amounts: &[Amount], people: std::ops::Range<usize>) -> f64 {
-    amounts[people].iter().map(|amount| amount.get() as f64).sum()
+    amounts[people].iter().map(|amount| amount.get()).sum::<u128>() as f64
 }
 
 fn costs(world: &World) -> f64 {
@@ -325,8 +366,8 @@ pub(super) fn net_gain(world: &World, honest: &Finished, actual: &Finished) -> f
 
 /// Fees that were paid for washed queries: what users pay beyond the honest run.
 fn wash_fees(honest: &Finished, actual: &Finished) -> f64 {
-    let fees = |run: &Finished| run.numbers.iter().map(|epoch| epoch.fees).sum::<f64>();
-    (fees(actual) - fees(honest)).max(0.0)
+    let fees = |run: &Finished| run.numbers.iter().map(|epoch| epoch.fees.get()).sum::<u128>();
+    fees(actual).saturating_sub(fees(honest)) as f64
 }
 
 fn strategy(stage: &Stage<'_>, arms: &Arms, honest: &Finished, unit: f64, put: Put<'_>) {
@@ -354,6 +395,7 @@ fn strategy(stage: &Stage<'_>, arms: &Arms, honest: &Finished, unit: f64, put: P
     let others = loss(&mut (0..people.start));
     put("others-loss", Some(others / unit));
     put("griefing-factor", griefing_factor(others, cost + (before - after).max(0.0)));
+    put("griefing-of-pot", (money > 0.0).then(|| griefing_loss(others, gain) / money));
     let victims: Vec<usize> = arms.population.victims.iter().map(|at| *at as usize).collect();
     if !victims.is_empty() {
         let lost = loss(&mut victims.iter().copied());
@@ -373,15 +415,17 @@ fn series(
     unit: f64,
     outcome: &mut Outcome,
 ) -> Result<(), Refusal> {
-    let column = |what: fn(&super::arm::EpochNumbers) -> f64, unit: f64| -> Vec<f64> {
-        actual.numbers.iter().map(|epoch| what(epoch) / unit).collect()
+    let column =
+        |what: fn(&EpochNumbers) -> f64| -> Vec<f64> { actual.numbers.iter().map(what).collect() };
+    outcome.series.insert("queries", column(|epoch| epoch.queries));
+    outcome.series.insert("contributors", column(|epoch| epoch.contributors));
+    let column = |what: fn(&EpochNumbers) -> Amount| -> Vec<f64> {
+        actual.numbers.iter().map(|epoch| what(epoch).get() as f64 / unit).collect()
     };
-    outcome.series.insert("queries", column(|epoch| epoch.queries, 1.0));
-    outcome.series.insert("contributors", column(|epoch| epoch.contributors, 1.0));
-    outcome.series.insert("fees", column(|epoch| epoch.fees, unit));
-    outcome.series.insert("emission", column(|epoch| epoch.emission, unit));
-    outcome.series.insert("paid", column(|epoch| epoch.paid, unit));
-    outcome.series.insert("treasury", column(|epoch| epoch.treasury, unit));
+    outcome.series.insert("fees", column(|epoch| epoch.fees));
+    outcome.series.insert("emission", column(|epoch| epoch.emission));
+    outcome.series.insert("paid", column(|epoch| epoch.paid));
+    outcome.series.insert("treasury", column(|epoch| epoch.treasury));
     let prices = stage.prices.iter().map(|price| price.dollars()).collect();
     outcome.series.insert("price", prices);
     let mut sums = [vec![Amount::ZERO; owed.gross.len()], vec![Amount::ZERO; owed.gross.len()]];

@@ -181,10 +181,11 @@ impl Population {
     /// part that is returned. More names do not make more capital.
     pub fn split_stake(&mut self, at: usize, parts: u64) -> Amount {
         let own = &mut self.identities[at].stake;
-        let part = Amount::new(own.get() / parts.max(1));
+        let parts = u128::from(parts.max(1));
+        let part = own.get() / parts;
         // What does not divide stays with the first name.
-        *own = Amount::new(own.get() - part.get() * parts.max(1).saturating_sub(1));
-        part
+        *own = Amount::new(own.get() - part * (parts - 1));
+        Amount::new(part)
     }
 
     /// A name without worth for `person`.

@@ -131,6 +131,17 @@ pub struct Held {
     pub evidence: String,
 }
 
+/// Cases that are not beaten on all axes by another, by differences that count.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Front {
+    /// Metrics that are compared.
+    pub axes: Vec<String>,
+    /// Differences below this count for nothing.
+    pub epsilon: f64,
+    /// Share of resamples of replicas in which each case is on the front.
+    pub membership: Vec<f64>,
+}
+
 /// By how much a rule breaks each axiom.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AxiomsKept {
@@ -180,9 +191,8 @@ pub struct Economics {
     pub lorenz: Vec<Lorenz>,
     /// Sensitivities, where the design gives them.
     pub sensitivities: Vec<Sensitivity>,
-    /// How often each case is on the front of misallocation, burn and attack gain under resampling
-    /// of replicas; empty where those are not measured.
-    pub front: Vec<f64>,
+    /// Which cases are not beaten in everything by another; absent where that was not asked.
+    pub front: Option<Front>,
     /// Boxes.
     pub boxes: Vec<BoxFound>,
     /// Axioms of the rules that read scores alone.

@@ -43,6 +43,7 @@ fn page(study: &Economics, figures: &[Figure]) -> Result<String, ReportError> {
         section("glance", "At a glance", &glance(study)),
         section("search", "What the search found", &search(study)),
         section("figures", "Figures", &drawn),
+        section("front", "Who is on the front", &front(study)),
         section("boxes", "Where it fails", &boxes(study)),
         section("axioms", "What the rules keep", &axioms(study)),
         section("rows", "All numbers", &rows(study)),
@@ -117,6 +118,47 @@ fn with_half_width(cell: &Cell) -> String {
     // Replicas that agree differ in the last bit of a sum at most.
     let half = if error > 1e-12 * cell.mean.abs() { 1.96 * error } else { 0.0 };
     format!("{} ± {}", number(cell.mean), number(half))
+}
+
+/// Cases by the axes of the front, those first that are most often on it.
+fn front(study: &Economics) -> String {
+    let Some(front) = &study.front else { return String::new() };
+    if study.cases.len() > MOST_CASES {
+        return String::new();
+    }
+    let mut body = format!(
+        "<p>A case is off the front where another is nowhere worse on these axes and somewhere \
+         better, differences below {} not counted (epsilon-dominance: values are cut into boxes of \
+         that size). Membership is the share of resamples of replicas, drawn alike for all cases, \
+         in which a case is on it.</p>\n<div class=\"wide\"><table class=\"sortable\">\n\
+         <thead><tr><th scope=\"col\">Case</th>\
+         <th scope=\"col\" class=\"number\">membership</th>",
+        number(front.epsilon)
+    );
+    for axis in &front.axes {
+        let summary = study.metric(axis).map_or("", |metric| &metric.summary);
+        body += &format!(
+            "<th scope=\"col\" class=\"number\" title=\"{}\">{}</th>",
+            escape(summary),
+            escape(axis)
+        );
+    }
+    body += "</tr></thead>\n<tbody>\n";
+    let mut order: Vec<usize> = (0..front.membership.len()).collect();
+    order.sort_by(|a, b| front.membership[*b].total_cmp(&front.membership[*a]));
+    for case in order {
+        let share = front.membership[case];
+        body += &format!("<tr><td>{}</td>", escape(&study.cases[case].label));
+        body += &number_cell(&crate::number::percent(share), share);
+        for axis in &front.axes {
+            body += &match study.cell(case, axis) {
+                Some(cell) => number_cell(&with_half_width(cell), cell.mean),
+                None => "<td class=\"number\"></td>".to_owned(),
+            };
+        }
+        body += "</tr>\n";
+    }
+    body + "</tbody></table></div>\n"
 }
 
 /// What each rule keeps of the axioms, and by how much it breaks the others.

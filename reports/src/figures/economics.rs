@@ -178,18 +178,22 @@ fn front(study: &Economics) -> Option<Figure> {
     }
     let spot = |case: usize| {
         let (across, up) = (study.cell(case, x)?, study.cell(case, y)?);
-        let weight = study.front.get(case).copied().unwrap_or(1.0);
+        let weight = study.front.as_ref().map_or(1.0, |front| front.membership[case]);
         let colour = if weight > 0.5 { COLOURS[0] } else { COLOURS[6] };
         let label = if is_sampled(study) { String::new() } else { label(study, case) };
         Some(Spot { at: (across.mean, up.mean), label, weight, colour })
     };
     let mut keys = vec![];
     let mut caption = "One point a case, means over replicas.".to_owned();
-    if !study.front.is_empty() {
+    if let Some(front) = &study.front {
         keys.push((COLOURS[0], "on the front in more than half of the resamples".to_owned()));
         keys.push((COLOURS[6], "dominated".to_owned()));
-        caption += " The front is that of distance from worth, burn and attack gain together, \
-                    under resampling of replicas.";
+        caption += &format!(
+            " The front is that of {} together, under resampling of replicas; differences below {} \
+             count for nothing.",
+            front.axes.join(", "),
+            number::number(front.epsilon)
+        );
     }
     let chart = Plane {
         title,

@@ -89,22 +89,27 @@ fn figure(study: &Economics, dial: &Dial, metric: &str) -> Option<Figure> {
             groups.push(group);
         }
     }
-    let curves: Vec<Curve> = match groups.as_slice() {
-        [] => vec![curve(study, dial, metric, study.name.clone(), |_| true)],
+    let pairs: Vec<Pair> = match groups.as_slice() {
+        [] => vec![Pair::of(study, dial, metric, &study.name, &|_| true)],
         groups => groups
             .iter()
             .map(|group| {
                 let label = if group.is_empty() { study.name.clone() } else { group.join(", ") };
-                curve(study, dial, metric, label, |case| others(case) == *group)
+                Pair::of(study, dial, metric, &label, &|case| others(case) == *group)
             })
             .collect(),
     };
-    let all = curves.len();
-    let shown = told_apart(curves.iter().collect(), |curve| &curve.points);
+    let all = pairs.len();
+    let shown = told_apart(pairs.iter().collect(), |pair| &pair.simulated.points);
     let (count, name) = (shown.len(), &study.parameters[dial.parameter]);
-    let curves = shown.into_iter().zip(0..);
-    let curves: Vec<Curve> =
-        curves.map(|(curve, at)| Curve { colour: colour(at), ..curve.clone() }).collect();
+    let simulated = shown.iter().map(|pair| &pair.simulated);
+    let laws = shown.iter().filter_map(|pair| pair.law.as_ref());
+    let has_law = laws.clone().next().is_some();
+    let curves: Vec<Curve> = simulated
+        .chain(laws)
+        .zip(0..)
+        .map(|(curve, at)| Curve { colour: colour(at), ..curve.clone() })
+        .collect();
     if curves.iter().all(|curve| curve.points.len() < 2) {
         return None;
     }
@@ -123,10 +128,43 @@ fn figure(study: &Economics, dial: &Dial, metric: &str) -> Option<Figure> {
         info.summary,
         of_all(count, all)
     );
+    if has_law {
+        caption +=
+            " The law is the closed form of clipped Gaussian errors, a ratio of expectations.";
+    }
     if metric == "sybil-proofing-price" {
         caption += " The largest value of a curve is the fee that makes no number of names pay.";
     }
     Some(Figure::drawn(&format!("response-{metric}"), title, caption, lines(&chart)))
+}
+
+/// Closed forms of metrics, which are metrics themselves.
+const LAWS: [(&str, &str); 1] = [("false-positive-share", "false-positive-law")];
+
+/// What was simulated, and the closed form of it where there is one.
+struct Pair {
+    simulated: Curve,
+    law: Option<Curve>,
+}
+
+impl Pair {
+    fn of(
+        study: &Economics,
+        dial: &Dial,
+        metric: &str,
+        label: &str,
+        belongs: &dyn Fn(&Case) -> bool,
+    ) -> Self {
+        let law = LAWS.iter().find(|(of, _)| *of == metric).map(|(_, law)| {
+            let found = curve(study, dial, law, format!("law, {label}"), belongs);
+            // A closed form has no draws, and so no band.
+            Curve { bands: vec![], ..found }
+        });
+        Self {
+            simulated: curve(study, dial, metric, label.to_owned(), belongs),
+            law: law.filter(|law| law.points.len() > 1),
+        }
+    }
 }
 
 /// Cases that belong to a curve, in the order of the dial.
@@ -209,6 +247,31 @@ mod tests {
         assert_eq!(drawn[0].name(), "response-attack-gain");
         let drawing = drawn[0].content.as_ref().unwrap();
         assert_eq!(drawing.label_faults(), [""; 0]);
+    }
+
+    #[test]
+    fn a_closed_form_is_drawn_beside_what_it_says() {
+        let mut study = study();
+        study.metrics[0].name = "false-positive-share".to_owned();
+        let mut laws = vec![];
+        for cell in &mut study.cells {
+            cell.metric = "false-positive-share".to_owned();
+            let is_equal = study.cases[cell.case].values[1] == "equal";
+            let law = Cell { metric: "false-positive-law".to_owned(), ..cell.clone() };
+            laws.extend(is_equal.then_some(law));
+        }
+        study.cells.extend(laws);
+        let dial = dial(&study).unwrap();
+        let pair = |rule: &'static str| {
+            let belongs = move |case: &Case| case.values[1] == rule;
+            Pair::of(&study, &dial, "false-positive-share", rule, &belongs)
+        };
+        let law = pair("equal").law.unwrap();
+        assert_eq!((law.label.as_str(), law.bands.len()), ("law, equal", 0));
+        assert_eq!(law.points, pair("equal").simulated.points);
+        assert!(pair("yuma").law.is_none());
+        let drawn = responses(&study);
+        assert!(drawn[0].caption().contains("closed form"));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! One file a subcommand, and what they share.
 
 pub mod beside;
+pub mod calibrate;
 pub mod check;
 pub mod evaluate;
 pub mod explain;

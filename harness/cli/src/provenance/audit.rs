@@ -258,7 +258,7 @@ fn unlike_the_rule(
     let payouts = TreeReader::open(&folder.join("payouts"), totals.len() as u64);
     for (entry, amount) in payouts.entries().zip(books.payouts()) {
         let payout: Payout = from_bytes(&entry?)?;
-        let (name, recorded, due) = (payout.contributor, payout.amount.0, amount.get());
+        let (name, recorded, due) = (payout.contributor, u128::from(payout.amount.0), amount.get());
         if recorded != due {
             let words = format!("`{name}` is paid {recorded}, and its rule gives {due}");
             return Ok(Some(words));

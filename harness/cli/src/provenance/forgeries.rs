@@ -23,6 +23,8 @@ use attribench_provenance::{
     verify::{Comparison, compare, verify},
 };
 
+use crate::treasury::units;
+
 use super::{
     audit,
     record::{postings, settled_again},
@@ -256,12 +258,13 @@ impl Told {
         let totals = contributor_totals(&owners, contributors, &by.scores, factor);
         let Settlement { rule, pot, seed, .. } = &paid.entry;
         let books = settled_again(rule, &totals, pot.0, seed.0)?;
-        paid.payouts = books.payouts().iter().map(|amount| amount.get()).collect();
+        paid.payouts =
+            books.payouts().iter().map(|amount| units(*amount)).collect::<Result<_>>()?;
         paid.journal = postings(&books);
         paid.entry.paid = Count(paid.payouts.iter().sum());
-        paid.entry.burn = Count(books.burn()?.get());
-        paid.entry.carry = Count(books.carry()?.get());
-        paid.entry.treasury = Count(books.treasury()?.get());
+        paid.entry.burn = Count(units(books.burn()?)?);
+        paid.entry.carry = Count(units(books.carry()?)?);
+        paid.entry.treasury = Count(units(books.treasury()?)?);
         Ok(())
     }
 

@@ -28,7 +28,11 @@ use attribench_provenance::{
 use ledger_sim::stream::StreamOutcome;
 use ndarray::Array2;
 
-use crate::{commands::Document, facts, treasury::settled};
+use crate::{
+    commands::Document,
+    facts,
+    treasury::{settled, units},
+};
 
 /// Contributors of whom one settlement may speak: a posting of the books is one entry of a tree.
 pub const MOST_CONTRIBUTORS: usize = 5_000;
@@ -355,13 +359,14 @@ fn settlement(
 ) -> Result<SettlementFacts> {
     let money = &plan.spec.money.as_ref().context("paying needs `money`")?.value;
     let books = settled_again(&money.rule, totals, money.tokens, plan.spec.seed)?;
-    let payouts: Vec<u64> = books.payouts().iter().map(|amount| amount.get()).collect();
+    let payouts: Vec<u64> =
+        books.payouts().iter().map(|amount| units(*amount)).collect::<Result<_>>()?;
     ensure!(payouts == paid, "`{label}`: the books pay {payouts:?}, and {paid:?} was reported");
     let zero = Digest::default();
     let entry = Settlement {
         attribution: Count(0),
-        burn: Count(books.burn()?.get()),
-        carry: Count(books.carry()?.get()),
+        burn: Count(units(books.burn()?)?),
+        carry: Count(units(books.carry()?)?),
         epoch: Count(u64::from(books.ledger().epoch())),
         journal_root: zero,
         journal_size: Count(0),
@@ -373,7 +378,7 @@ fn settlement(
         rule: money.rule.clone(),
         seed: Count(plan.spec.seed),
         time: Count(time),
-        treasury: Count(books.treasury()?.get()),
+        treasury: Count(units(books.treasury()?)?),
     };
     Ok(SettlementFacts { entry, payouts, journal: postings(&books) })
 }
