@@ -389,7 +389,7 @@ fn attribute<'a, T: FitReal>(
 
 /// Scores of a method that sees of the run what its log keeps, or its end beside known examples, or
 /// the run of a proxy.
-fn score_from_log<T: FitReal>(
+pub(crate) fn score_from_log<T: FitReal>(
     planned: &PlannedMethod,
     setting: &dyn ErasedMethod,
     run: &TrainedRun<'_, T>,
