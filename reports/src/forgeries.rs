@@ -33,10 +33,10 @@ const NOT_PROVED: &str = "<p><b>What no check of a log shows.</b> That the data 
     nothing else was trained; that a contributor is one person; that money which the books pay \
     has arrived. A record can be pristine and the attribution in it still arbitrary: how wrong \
     the methods are is measured above, not proved here. Reading finds what contradicts itself. An \
-    audit finds what training again contradicts, and only in steps that it draws, and what the \
-    payout rule contradicts; it does not compute scores again. A history that is consistent, and \
-    that nobody has trained and attributed again, is found out by nothing but a head that \
-    somebody else kept.</p>\n";
+    audit finds what training again contradicts, and only in steps that it draws; what the methods \
+    give otherwise from the states that were kept; and what the payout rule contradicts. It does \
+    not measure errors again. A history that is consistent, and that nobody has trained and \
+    attributed again, is found out by nothing but a head that somebody else kept.</p>\n";
 
 fn words(findings: &[ForgeryFinding]) -> String {
     let missed = |finding: &&ForgeryFinding| {

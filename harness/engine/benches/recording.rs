@@ -10,8 +10,8 @@
 //! - of the plain training.
 //!
 //! The record is kept on the thread that trains, so that the time spent in its calls is its price;
-//! what it takes from caches is not in that. So trainings with and without it are also run in turns,
-//! and told in elapsed time and in time of processors.
+//! what it takes from caches is not in that. So trainings with and without it are also run in
+//! turns, and told in elapsed time and in time of processors.
 
 use std::{
     collections::BTreeMap,

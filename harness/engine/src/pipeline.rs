@@ -202,8 +202,7 @@ fn run_in<'a, T: FitReal>(
     if let Some(asked) = &spec.closed_loop {
         record.rows.extend(closed_loop::rows(plan, &asked.value, registries, store, progress)?);
         // Conditions may bear on these rows as well.
-        let rows = &record.rows;
-        record.verdicts = plan.conditions.iter().map(|asked| asked.check(rows)).collect();
+        plan.judge(&mut record);
         clock.lap("closed loop");
     }
     record.trials = attribution.trials;

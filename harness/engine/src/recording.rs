@@ -39,8 +39,8 @@ pub struct RecordedStep<'a> {
 
 /// Told what happens, when it happens; it changes nothing.
 ///
-/// It is told on the thread that trains, which may be one of a pool, and shown the numbers where they lie: to read them there
-/// costs less than to hand a copy to somebody else.
+/// It is told on the thread that trains, which may be one of a pool, and shown the numbers where
+/// they lie: to read them there costs less than to hand a copy to somebody else.
 pub trait Recorder: Send {
     /// Before the first step, with the batches of all steps by ids.
     ///

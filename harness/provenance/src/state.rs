@@ -28,9 +28,9 @@ impl StateBytes<'_> {
         (StateDigest::of(&self.parameters), StateDigest::of(&self.optimizer))
     }
 
-    /// What stands in a file before the numbers: its own length, and the two tensors as JSON, filled
-    /// up with spaces so that numbers begin at a multiple of eight. These are the bytes that the
-    /// library of the format writes; it copies the numbers, and a run that is recorded waits.
+    /// What stands in a file before the numbers: its own length, and the two tensors as JSON,
+    /// filled up with spaces so that numbers begin at a multiple of eight. These are the bytes that
+    /// the library of the format writes; it copies the numbers, and a run that is recorded waits.
     fn header(&self) -> Result<Vec<u8>, String> {
         let dtype = match self.width {
             4 => "F32",

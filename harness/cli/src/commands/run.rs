@@ -177,8 +177,7 @@ impl Logging {
         let record = &mut outcome.record;
         record.rows.extend(forgeries::rows(plan, &findings));
         record.forgeries = findings;
-        let rows = &record.rows;
-        record.verdicts = plan.conditions.iter().map(|condition| condition.check(rows)).collect();
+        plan.judge(record);
         Ok(())
     }
 }

@@ -138,8 +138,8 @@ impl TreeWriter {
         Ok(self.head())
     }
 
-    /// Writes everything that was appended, and leaves it to `behind` to bring it to the disk; leaves
-    /// are small beside states, and so not counted there.
+    /// Writes everything that was appended, and leaves it to `behind` to bring it to the disk;
+    /// leaves are small beside states, and so not counted there.
     fn flush_behind(mut self, behind: &mut Behind) -> Result<TreeHead, LogError> {
         self.write_partial_tiles()?;
         behind.bring(self.unsynced, 0);
