@@ -15,7 +15,7 @@ pub(crate) fn section(record: &Record) -> String {
     let mut body = words(&record.forgeries);
     body += "<div class=\"wide\"><table>\n<thead><tr><th scope=\"col\">Forgery</th>\
              <th scope=\"col\">Reading the log</th>\
-             <th scope=\"col\">Taking drawn steps again</th>\
+             <th scope=\"col\">Doing drawn steps, scores and payouts again</th>\
              <th scope=\"col\" class=\"number\">Found by</th>\
              <th scope=\"col\" class=\"number\">Steps</th>\
              <th scope=\"col\">Comparing with a kept head</th></tr></thead>\n\
@@ -49,8 +49,8 @@ fn words(findings: &[ForgeryFinding]) -> String {
          as a whole, with every sum and every root redone, and signed. {} of {} forgeries escaped \
          all three checks. Reading the log, with the public key alone, takes {} entries, those of \
          all trees that it commits to among them. An audit draws 20 steps, by a lot that nobody \
-         knew when the log was signed; \"found by\" is the share of 50 such audits, and \"steps\" \
-         what one of them takes again.</p>\n",
+         knew when the log was signed, and computes all scores and payouts again; \"found by\" \
+         is the share of 50 such audits, and \"steps\" what one of them takes again.</p>\n",
         match missed {
             0 => "None".to_owned(),
             some => some.to_string(),

@@ -113,6 +113,7 @@ fn logs_are_compared_amended_and_handed_to_other_tools() {
     assert!(said.contains("begin with the"), "{said}");
     let said = run("log verify one --trust lab.pub", 0);
     assert!(said.contains("signed by lab"), "{said}");
+    assert!(said.contains("later words (corrections, deletions, contributions): 1"), "{said}");
     run("log statements one --trust lab.pub --key lab.key --out statements", 0);
     let text = fs::read(place.path().join("statements/training-run.dsse.json")).unwrap();
     let envelope: Value = serde_json::from_slice(&text).unwrap();

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use attribench_core::{ErasedMethod, Examples, FitReal, Queries};
+use serde_json::Value;
 
 use crate::{
     pipeline::score_from_log,
@@ -27,8 +28,8 @@ impl<'a> Asked<'a> {
     /// both.
     pub fn of(plan: &'a Plan, label: &str, parameters: &str) -> Option<Self> {
         let planned = plan.methods.iter().find(|planned| planned.label == label)?;
-        let is_meant =
-            |setting: &&Arc<dyn ErasedMethod>| setting.parameters().to_string() == parameters;
+        let parameters: Value = serde_json::from_str(parameters).ok()?;
+        let is_meant = |setting: &&Arc<dyn ErasedMethod>| setting.parameters() == parameters;
         Some(Self { planned, setting: planned.settings.iter().find(is_meant)? })
     }
 }

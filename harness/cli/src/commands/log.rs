@@ -291,6 +291,12 @@ fn words_of_run(found: &Verified) -> String {
         found.attributions.len(),
         found.settlements.len()
     );
+    if found.later_words > 0 {
+        words += &format!(
+            "later words (corrections, deletions, contributions): {}\n",
+            found.later_words
+        );
+    }
     if found.end.is_none() {
         words += "UNFINISHED: the log stops before the training ended\n";
     }

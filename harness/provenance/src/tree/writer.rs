@@ -257,8 +257,11 @@ pub(crate) struct Behind {
     root: PathBuf,
     gathered: Vec<PathBuf>,
     bytes: usize,
-    at_work: Option<(Sender<Vec<PathBuf>>, JoinHandle<Result<(), LogError>>)>,
+    at_work: Option<AtWork>,
 }
+
+/// Who is told of files, and who waits for the disk until nobody tells any more.
+type AtWork = (Sender<Vec<PathBuf>>, JoinHandle<Result<(), LogError>>);
 
 impl Behind {
     /// For files below `root`.
