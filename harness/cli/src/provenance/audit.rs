@@ -32,6 +32,9 @@ use attribench_provenance::{
 
 use super::record::{Origins, items, postings, query_contents, scale_name, settled_again};
 
+/// Position of an entry that is wrong, and why.
+pub type Wrong = (u64, String);
+
 /// What an audit found.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Audit {
@@ -50,7 +53,7 @@ pub struct Audit {
     /// Settlements by scores that stand outside of the log.
     pub unsettled: usize,
     /// The first entry that is wrong, with the reason.
-    pub wrong: Option<(u64, String)>,
+    pub wrong: Option<Wrong>,
 }
 
 /// What a log says of a training, with the position of every entry.
@@ -167,7 +170,7 @@ fn wrong_manifest(
     plan: &Plan,
     origins: &Origins,
     commitment: &Commitment,
-) -> Result<Option<(u64, String)>> {
+) -> Result<Option<Wrong>> {
     let (size, examples) = (commitment.manifest_size.0, plan.train.len());
     if size != examples as u64 {
         let words = format!("its manifest has {size} examples, the specification gives {examples}");
@@ -203,7 +206,7 @@ fn replay<T: FitReal>(
     recorded: &Recorded,
     drawn: &[usize],
     audit: &mut Audit,
-) -> Result<Option<(u64, String)>> {
+) -> Result<Option<Wrong>> {
     let train = Examples::<T>::from_dataset(&plan.train);
     let queries = Queries { examples: plan.all_queries::<T>(), utility: plan.spec.utility };
     let model = T::model(plan.model.as_ref());
@@ -259,7 +262,7 @@ fn wrong_scores<T: FitReal>(
     recorded: &Recorded,
     drawn: &[usize],
     audit: &mut Audit,
-) -> Result<Option<(u64, String)>> {
+) -> Result<Option<Wrong>> {
     let mut asked = Vec::new();
     for &place in drawn {
         let (index, entry) = &recorded.attributions[place];
@@ -320,7 +323,7 @@ fn kept_states<T: FitReal>(
     folder: &Path,
     plan: &Plan,
     kept: &[(u64, Kept)],
-) -> Result<Result<Vec<State<T>>, (u64, String)>> {
+) -> Result<Result<Vec<State<T>>, Wrong>> {
     let train = Examples::<T>::from_dataset(&plan.train);
     let model = T::model(plan.model.as_ref());
     let trainer = Trainer::new(model, &train, &plan.spec.training.value, plan.spec.seed)
@@ -417,7 +420,7 @@ fn wrong_settlement(
     plan: &Plan,
     recorded: &Recorded,
     audit: &mut Audit,
-) -> Result<Option<(u64, String)>> {
+) -> Result<Option<Wrong>> {
     for (place, (index, paid)) in recorded.settlements.iter().enumerate() {
         let by = recorded.attributions.iter().position(|(at, _)| *at == paid.attribution.0);
         let Some(by) = by else {
