@@ -15,7 +15,7 @@ pub(crate) fn section(record: &Record) -> String {
     let mut body = words(&record.forgeries);
     body += "<div class=\"wide\"><table>\n<thead><tr><th scope=\"col\">Forgery</th>\
              <th scope=\"col\">Reading the log</th>\
-             <th scope=\"col\">Taking drawn steps again</th>\
+             <th scope=\"col\">Doing drawn steps, scores and payouts again</th>\
              <th scope=\"col\" class=\"number\">Found by</th>\
              <th scope=\"col\" class=\"number\">Steps</th>\
              <th scope=\"col\">Comparing with a kept head</th></tr></thead>\n\
@@ -33,10 +33,10 @@ const NOT_PROVED: &str = "<p><b>What no check of a log shows.</b> That the data 
     nothing else was trained; that a contributor is one person; that money which the books pay \
     has arrived. A record can be pristine and the attribution in it still arbitrary: how wrong \
     the methods are is measured above, not proved here. Reading finds what contradicts itself. An \
-    audit finds what training again contradicts, and only in steps that it draws, and what the \
-    payout rule contradicts; it does not compute scores again. A history that is consistent, and \
-    that nobody has trained and attributed again, is found out by nothing but a head that \
-    somebody else kept.</p>\n";
+    audit finds what training again contradicts, and only in steps that it draws; what the methods \
+    give otherwise from the states that were kept; and what the payout rule contradicts. It does \
+    not measure errors again. A history that is consistent, and that nobody has trained and \
+    attributed again, is found out by nothing but a head that somebody else kept.</p>\n";
 
 fn words(findings: &[ForgeryFinding]) -> String {
     let missed = |finding: &&ForgeryFinding| {
@@ -49,8 +49,8 @@ fn words(findings: &[ForgeryFinding]) -> String {
          as a whole, with every sum and every root redone, and signed. {} of {} forgeries escaped \
          all three checks. Reading the log, with the public key alone, takes {} entries, those of \
          all trees that it commits to among them. An audit draws 20 steps, by a lot that nobody \
-         knew when the log was signed; \"found by\" is the share of 50 such audits, and \"steps\" \
-         what one of them takes again.</p>\n",
+         knew when the log was signed, and computes all scores and payouts again; \"found by\" \
+         is the share of 50 such audits, and \"steps\" what one of them takes again.</p>\n",
         match missed {
             0 => "None".to_owned(),
             some => some.to_string(),

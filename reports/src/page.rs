@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use attribench_core::{Record, Row, Timing, TrialOutcome};
+use attribench_core::{Record, Row, Timing, TrialOutcome, Verdict};
 
 use crate::costs::{access_cell, cost_table};
 use crate::error::{make_folder, write_file};
@@ -116,6 +116,7 @@ fn question(record: &Record) -> String {
     };
     let mut body = paragraph("Question", &record.question);
     body += &paragraph("Predicted", &record.prediction);
+    body += &predicted(rows_of(&record.predicted));
     body += "<h3>Answer</h3>\n<ul class=\"answers\">\n";
     for answer in answers(record) {
         body += &format!("<li>{}</li>\n", escape(&answer));
@@ -125,9 +126,27 @@ fn question(record: &Record) -> String {
 }
 
 fn verdicts(record: &Record) -> String {
-    let verdicts = record.verdicts.iter();
-    let rows = verdicts.map(|verdict| (verdict.held, &*verdict.condition, &*verdict.evidence));
-    section("verdicts", "What was expected", &expected(rows))
+    section("verdicts", "What was expected", &expected(rows_of(&record.verdicts)))
+}
+
+fn rows_of(verdicts: &[Verdict]) -> impl ExactSizeIterator<Item = (bool, &str, &str)> + Clone {
+    verdicts.iter().map(|verdict| (verdict.held, &*verdict.condition, &*verdict.evidence))
+}
+
+/// Whether the parts of a prediction came true, each with its evidence; empty for none.
+pub(crate) fn predicted<'a>(
+    parts: impl ExactSizeIterator<Item = (bool, &'a str, &'a str)> + Clone,
+) -> String {
+    let (all, failed) = (parts.len(), parts.clone().filter(|(held, _, _)| !*held).count());
+    let words = match (all, failed) {
+        (0, _) => return String::new(),
+        (_, 0) => format!("<p>As conditions, {all} of {all} parts of the prediction held.</p>\n"),
+        _ => format!(
+            "<p><b>The prediction did not hold as it was written:</b> as conditions, {failed} of \
+             {all} parts failed.</p>\n"
+        ),
+    };
+    words + &verdict_table(parts)
 }
 
 /// How many conditions held, and each with its evidence; empty for none.

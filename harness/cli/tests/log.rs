@@ -63,7 +63,10 @@ fn a_recorded_run_is_verified_audited_and_paid_by_receipt() {
     assert!(said.contains("60 examples of 4 contributors, 40 of 40 steps"), "{said}");
     let said = run("log audit logged --trust keys/lab.pub --steps 40", 0);
     assert!(said.contains("40 of 40 steps were drawn, 40 taken again"), "{said}");
+    assert!(said.contains("3 of 3 attributions were computed again"), "{said}");
     assert!(said.contains("3 settlements were made again by their rule, 0 stand"), "{said}");
+    let said = run("log audit logged --trust keys/lab.pub --steps 1 --scores 1 --lot a", 0);
+    assert!(said.contains("1 of 3 attributions were computed again"), "{said}");
     // The model that is handed out is the one that the log ends with.
     let weights = place.path().join("logged/model.safetensors");
     let model = fs::read(&weights).unwrap();
@@ -95,12 +98,22 @@ fn logs_are_compared_amended_and_handed_to_other_tools() {
     run("run tiny.yaml --quiet --out one --log --key lab.key", 0);
     fs::copy(place.path().join("one/log/checkpoint"), place.path().join("kept")).unwrap();
     run("log amend one --as deletion --entry 3 --reason asked --key lab.key", 0);
+    let receipts: String = (0..4)
+        .map(|owner| {
+            let who = format!("--contributor contributor-{owner} --method grad-dot");
+            run(&format!("log receipt --run one {who}"), 0)
+        })
+        .collect();
+    // One of the four owned it, and the receipts of the others say that nothing touches them.
+    assert_eq!(receipts.matches(" was deleted: asked\n").count(), 1, "{receipts}");
+    assert_eq!(receipts.matches("No later word on this stands").count(), 3);
     let said = run("log amend one --as deletion --entry 60 --reason asked --key lab.key", 1);
     assert!(said.contains("item 60 is deleted, and the manifest has 60"), "{said}");
     let said = run("log diff kept one --trust lab.pub", 0);
     assert!(said.contains("begin with the"), "{said}");
     let said = run("log verify one --trust lab.pub", 0);
     assert!(said.contains("signed by lab"), "{said}");
+    assert!(said.contains("later words (corrections, deletions, contributions): 1"), "{said}");
     run("log statements one --trust lab.pub --key lab.key --out statements", 0);
     let text = fs::read(place.path().join("statements/training-run.dsse.json")).unwrap();
     let envelope: Value = serde_json::from_slice(&text).unwrap();
@@ -108,13 +121,20 @@ fn logs_are_compared_amended_and_handed_to_other_tools() {
     let croissant = run("log croissant one --trust lab.pub", 0);
     let card: Value = serde_json::from_str(&croissant).unwrap();
     assert_eq!(card["recordSet"][0]["data"].as_array().unwrap().len(), 4);
-    let croissant = croissant.replacen("CC BY 4.0", "CC0-1.0", 1);
+    let croissant = croissant.replace("CC BY 4.0", "CC0-1.0");
     fs::write(place.path().join("card.json"), croissant).unwrap();
     // Another history under the same name, signed by nobody.
     run("run tiny.yaml --quiet --out two --log --croissant card.json", 0);
     let said = run("log verify two", 0);
     assert!(said.contains("UNSIGNED"), "{said}");
     run("log verify two --trust lab.pub", 1);
+    // Licences and dates are those of the description that the run was given, and of no other.
+    let said = run("log audit two --steps 1", 1);
+    assert!(said.contains("over CC0-1.0 (UCI)`, of "), "{said}");
+    assert!(said.contains("--croissant FILE"), "{said}");
+    run("log audit two --steps 1 --croissant card.json", 0);
+    let said = run("log audit one --steps 1 --trust lab.pub --croissant card.json", 1);
+    assert!(said.contains("the data say `BSD-3-Clause (scikit-learn) over CC0-1.0"), "{said}");
     let said = run("log diff one two", 1);
     assert!(said.contains("lacks the last"), "{said}");
 }
@@ -138,6 +158,10 @@ fn forgeries_are_tried_and_told_on_the_page() {
     let escaped =
         |found: &&Value| ["verify", "audit", "diff"].iter().all(|check| found[check].is_null());
     assert_eq!(found.iter().filter(escaped).count(), 0, "{found:#?}");
+    let audited = |name: &str| found.iter().find(|one| one["forgery"] == name).unwrap();
+    let words = audited("forged-scores")["audit"].as_str().unwrap();
+    assert!(words.contains("score of example"), "{words}");
+    assert_eq!(audited("forged-scores")["audit_share"], 1.0);
     let page = fs::read_to_string(place.path().join("out/report.html")).unwrap();
     assert!(page.contains("What a forger can get away with"));
     let refused = place.path().join("tiny.yaml");

@@ -1,5 +1,7 @@
 //! The two number types in which models run: `f32` for work, `f64` as the oracle.
 
+use std::borrow::Cow;
+
 use gemm::{Parallelism, gemm};
 
 use crate::math::Tiles;
@@ -61,8 +63,8 @@ pub trait Real:
     /// Exponential of every entry, in place, to within two units in the last place.
     fn exp_in_place(values: &mut [Self]);
 
-    /// All values one after the other, little-endian.
-    fn to_le_bytes(values: &[Self]) -> Vec<u8>;
+    /// All values one after the other, little-endian; not copied where memory holds them so.
+    fn le_bytes(values: &[Self]) -> Cow<'_, [u8]>;
 
     /// Runs a checked product; see [`crate::math::add_product`].
     fn run_tiles(tiles: Tiles<'_, Self>);
@@ -131,8 +133,16 @@ macro_rules! implement_real {
             fn exp_in_place(values: &mut [Self]) {
                 $exp(values)
             }
-            fn to_le_bytes(values: &[Self]) -> Vec<u8> {
-                values.iter().flat_map(|value| value.to_le_bytes()).collect()
+            fn le_bytes(values: &[Self]) -> Cow<'_, [u8]> {
+                if cfg!(target_endian = "big") {
+                    return values.iter().flat_map(|value| value.to_le_bytes()).collect();
+                }
+                // SAFETY: the numbers are valid for as long as the bytes are borrowed, have no
+                // padding between or in them, and every byte is a valid `u8`.
+                let bytes = unsafe {
+                    std::slice::from_raw_parts(values.as_ptr().cast(), size_of_val(values))
+                };
+                Cow::Borrowed(bytes)
             }
             unsafe fn gemm(
                 (m, k, n): (usize, usize, usize),

@@ -260,6 +260,9 @@ pub struct Record {
     pub payouts: Vec<Payout>,
     /// Conditions checked.
     pub verdicts: Vec<Verdict>,
+    /// Parts of the prediction, checked likewise.
+    #[serde(default)]
+    pub predicted: Vec<Verdict>,
     /// Methods that gave no scores.
     pub failures: Vec<Failure>,
     /// Settings that were tried, by method.

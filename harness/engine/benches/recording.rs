@@ -1,25 +1,42 @@
-//! What a record of a run costs beside the run: `instrumented` draws the credits of every step and
-//! writes nothing down, `recorded` writes them, with the digest of every state, into a log.
+//! What a record of a run costs beside the run.
 //!
-//! The difference of the two, over the first, is the price of the record. Both are run in turns,
-//! because a machine is never twice the same, and told in elapsed time and in time of processors:
-//! what a second thread does is hidden from the one and not from the other.
+//! `--log` does two things. It draws credits at every step, which makes the training an
+//! instrumented one; and it writes them down, with the digest of every state, into a log. That is
+//! the record, and its price is told as a share
+//! - of the training that draws these credits, for one mean over 64 queries: the least that an
+//!   instrumented run can be;
+//! - of what `attribench run` does where exact methods are asked, in-run Shapley and the path
+//!   ledger with a column for each query: the instrumented run that pays people;
+//! - of the plain training.
+//!
+//! The record is kept on the thread that trains, so that the time spent in its calls is its price;
+//! what it takes from caches is not in that. So trainings with and without it are also run in
+//! turns, and told in elapsed time and in time of processors.
 
-use std::{collections::BTreeMap, fs, hint::black_box, path::Path, time::Instant};
+use std::{
+    collections::BTreeMap,
+    fs,
+    hint::black_box,
+    path::Path,
+    time::{Duration, Instant},
+};
 
-use attribench_core::{AdamW, Examples, Optimiser, Queries, Utility};
+use attribench_core::{AdamW, ErasedMethod, FitReal, Meter, Optimiser, Queries, Utility};
 use attribench_engine::{
     given::Given,
     recording::{NumberBytes, RecordedStep, Recorder, record_states},
+    trace::{TrainedRun, train_states},
     training::{Schedule, Trainer, Training},
 };
+use attribench_methods::{InRunShapley, PathLedger};
 use attribench_models::{Activation, Gpt, Head, ModelSpec, Network, PositionKind};
 use attribench_provenance::{
-    Digest, SigningKey,
+    Digest, SigningKey, StateDigest,
     recorder::{ItemFacts, Recorder as LogRecorder, RunFacts, StepFacts},
     state::StateBytes,
 };
 use mimalloc::MiMalloc;
+use tempfile::TempDir;
 
 use common::{SEED, random_examples, random_texts};
 
@@ -42,7 +59,7 @@ impl Recorder for Silent {
         Ok(())
     }
 
-    fn step(&mut self, step: RecordedStep) -> Result<(), String> {
+    fn step(&mut self, step: RecordedStep<'_>) -> Result<(), String> {
         black_box(step);
         Ok(())
     }
@@ -50,8 +67,8 @@ impl Recorder for Silent {
     fn keep(
         &mut self,
         _steps: usize,
-        _parameters: NumberBytes,
-        _optimizer: NumberBytes,
+        _parameters: NumberBytes<'_>,
+        _optimizer: NumberBytes<'_>,
     ) -> Result<(), String> {
         Ok(())
     }
@@ -104,12 +121,12 @@ impl Recorder for Writing<'_> {
         Ok(())
     }
 
-    fn step(&mut self, step: RecordedStep) -> Result<(), String> {
+    fn step(&mut self, step: RecordedStep<'_>) -> Result<(), String> {
         let facts = StepFacts {
             step: step.index as u64,
             rate: step.learning_rate,
             batch: &step.batch,
-            state: Digest::of(&step.parameters.bytes),
+            state: StateDigest::of(&step.parameters.bytes),
             credits: &step.credits,
         };
         self.log().step(facts).map_err(|error| error.to_string())
@@ -118,8 +135,8 @@ impl Recorder for Writing<'_> {
     fn keep(
         &mut self,
         steps: usize,
-        parameters: NumberBytes,
-        optimizer: NumberBytes,
+        parameters: NumberBytes<'_>,
+        optimizer: NumberBytes<'_>,
     ) -> Result<(), String> {
         let (width, parameters, optimizer) = (parameters.width, parameters.bytes, optimizer.bytes);
         let state = StateBytes { width, parameters, optimizer };
@@ -128,6 +145,58 @@ impl Recorder for Writing<'_> {
 
     fn end(&mut self) -> Result<(), String> {
         self.log().end(2).map_err(|error| error.to_string())
+    }
+}
+
+/// Time that calls of a recorder took, and how many there were.
+#[derive(Default)]
+struct Spent {
+    begin: Duration,
+    steps: (Duration, u32),
+    kept: (Duration, u32),
+    end: Duration,
+}
+
+/// A recorder that is timed.
+struct Timed<'a> {
+    recorder: &'a mut dyn Recorder,
+    spent: Spent,
+}
+
+impl Recorder for Timed<'_> {
+    fn begin(&mut self, batches: &mut dyn Iterator<Item = Vec<u32>>) -> Result<(), String> {
+        let start = Instant::now();
+        let done = self.recorder.begin(batches);
+        self.spent.begin = start.elapsed();
+        done
+    }
+
+    fn step(&mut self, step: RecordedStep<'_>) -> Result<(), String> {
+        let start = Instant::now();
+        let done = self.recorder.step(step);
+        self.spent.steps.0 += start.elapsed();
+        self.spent.steps.1 += 1;
+        done
+    }
+
+    fn keep(
+        &mut self,
+        steps: usize,
+        parameters: NumberBytes<'_>,
+        optimizer: NumberBytes<'_>,
+    ) -> Result<(), String> {
+        let start = Instant::now();
+        let done = self.recorder.keep(steps, parameters, optimizer);
+        self.spent.kept.0 += start.elapsed();
+        self.spent.kept.1 += 1;
+        done
+    }
+
+    fn end(&mut self) -> Result<(), String> {
+        let start = Instant::now();
+        let done = self.recorder.end();
+        self.spent.end = start.elapsed();
+        done
     }
 }
 
@@ -145,7 +214,11 @@ fn mlp() {
         rounds: None,
         given: Given::NONE,
     };
-    measure("400 steps of an MLP", &network, (&train, queries), &training);
+    let queries = Queries { examples: queries, utility: Utility::NegativeLoss };
+    let trainer = Trainer::new(&network, &train, &training, SEED);
+    let methods: [&dyn ErasedMethod; 2] = [&InRunShapley::default(), &PathLedger::default()];
+    take_apart("400 steps of an MLP", &trainer, &queries, &methods, 5);
+    in_turns("400 steps of an MLP", &trainer, &queries);
 }
 
 fn gpt() {
@@ -157,7 +230,7 @@ fn gpt() {
     let gpt = Gpt { layers: 2, width: 128, heads: 4, positions, head };
     let network = gpt.build(POSITIONS, VOCABULARY).expect("a model in range");
     let training = Training {
-        epochs: 1,
+        epochs: 7,
         batch_size: 16,
         learning_rate: 0.001,
         optimiser: Optimiser::AdamW(AdamW::default()),
@@ -166,7 +239,69 @@ fn gpt() {
         rounds: None,
         given: Given::NONE,
     };
-    measure("16 steps of a GPT", &network, (&train, queries), &training);
+    let queries = Queries { examples: queries, utility: Utility::NegativeLoss };
+    let trainer = Trainer::new(&network, &train, &training, SEED);
+    // Its books take minutes: beside them the record is nothing.
+    take_apart("112 steps of a GPT", &trainer, &queries, &[], 2);
+}
+
+fn seconds<T>(work: impl FnOnce() -> T) -> f64 {
+    let start = Instant::now();
+    black_box(work());
+    start.elapsed().as_secs_f64()
+}
+
+/// Trains with a record in a folder of its own, which is returned: to remove it is no part of the
+/// record; and what its calls took.
+fn recorded(trainer: &Trainer<'_, f32>, queries: &Queries<f32>) -> (TempDir, Spent) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut writing = Writing { folder: &folder.path().join("log"), log: None };
+    let mut timed = Timed { recorder: &mut writing, spent: Spent::default() };
+    black_box(record_states(trainer, queries, &mut timed).unwrap());
+    let spent = timed.spent;
+    (folder, spent)
+}
+
+/// Where the time of a record goes, beside plain training, credits and exact methods.
+fn take_apart(
+    name: &str,
+    trainer: &Trainer<'_, f32>,
+    queries: &Queries<f32>,
+    methods: &[&dyn ErasedMethod],
+    rounds: usize,
+) {
+    let plain = seconds(|| train_states(trainer));
+    let credited = seconds(|| record_states(trainer, queries, &mut Silent).unwrap());
+    let run = TrainedRun::new(trainer.clone(), train_states(trainer), 1);
+    let scored = seconds(|| {
+        for method in methods {
+            let meter = Meter::default();
+            let mut scorer = f32::fit(*method, &run, &meter, SEED).expect("the method fits");
+            black_box(scorer.score(queries).expect("the run is finite"));
+        }
+    });
+    println!("{name}: plain {plain:.3} s, with credits {credited:.3} s, scored {scored:.3} s more");
+    for _ in 0..rounds {
+        let (_folder, spent) = recorded(trainer, queries);
+        let fixed = (spent.begin + spent.end).as_secs_f64();
+        let (steps, kept) = (spent.steps.0.as_secs_f64(), spent.kept.0.as_secs_f64());
+        let percent = |seconds: f64, of: f64| 100.0 * seconds / of;
+        println!(
+            "  record: {:.1} ms at its ends, {:.4} ms a step, {:.3} ms a kept state ({} of them); \
+             steps and states {:.2} % of training with credits, {:.2} % of plain, {:.2} % of plain \
+             and scored; with its ends {:.2} %, {:.2} %, {:.2} %",
+            1e3 * fixed,
+            1e3 * steps / f64::from(spent.steps.1),
+            1e3 * kept / f64::from(spent.kept.1),
+            spent.kept.1,
+            percent(steps + kept, credited),
+            percent(steps + kept, plain),
+            percent(steps + kept, plain + scored),
+            percent(fixed + steps + kept, credited),
+            percent(fixed + steps + kept, plain),
+            percent(fixed + steps + kept, plain + scored),
+        );
+    }
 }
 
 /// Pairs of runs, one of each kind.
@@ -185,37 +320,29 @@ fn processor_seconds() -> f64 {
     (ticks(11) + ticks(12)) / TICKS_A_SECOND
 }
 
-fn measure(
-    name: &str,
-    network: &Network,
-    (train, examples): (&Examples<f32>, Examples<f32>),
-    training: &Training,
-) {
-    let queries = Queries { examples, utility: Utility::NegativeLoss };
-    let trainer = Trainer::new(network, train, training, SEED);
+/// Trainings that draw credits, with a record and without one, in turns.
+fn in_turns(name: &str, trainer: &Trainer<'_, f32>, queries: &Queries<f32>) {
     let instrumented = || {
-        black_box(record_states(&trainer, &queries, &mut Silent).unwrap());
-    };
-    let recorded = || {
-        let folder = tempfile::tempdir().unwrap();
-        let mut writing = Writing { folder: &folder.path().join("log"), log: None };
-        black_box(record_states(&trainer, &queries, &mut writing).unwrap());
+        black_box(record_states(trainer, queries, &mut Silent).unwrap());
     };
     instrumented();
-    recorded();
+    drop(recorded(trainer, queries));
     let (mut elapsed, mut processors) = (Vec::new(), [0.0; 2]);
     for pair in 0..PAIRS {
         let mut seconds = [0.0; 2];
         // Whoever comes first changes places: a clock that drifts favours nobody.
         for kind in [pair % 2, 1 - pair % 2] {
             let (before, start) = (processor_seconds(), Instant::now());
-            if kind == 0 {
-                instrumented()
-            } else {
-                recorded()
-            }
+            let folder = match kind {
+                0 => {
+                    instrumented();
+                    None
+                }
+                _ => Some(recorded(trainer, queries)),
+            };
             seconds[kind] = start.elapsed().as_secs_f64();
             processors[kind] += processor_seconds() - before;
+            drop(folder);
         }
         elapsed.push(seconds);
     }

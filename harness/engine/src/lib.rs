@@ -22,6 +22,7 @@ pub mod proxy;
 pub mod recording;
 pub mod retrain;
 pub mod rounds;
+pub mod scored_again;
 pub mod scoring;
 pub mod spec;
 pub mod statistics;

@@ -202,8 +202,7 @@ fn run_in<'a, T: FitReal>(
     if let Some(asked) = &spec.closed_loop {
         record.rows.extend(closed_loop::rows(plan, &asked.value, registries, store, progress)?);
         // Conditions may bear on these rows as well.
-        let rows = &record.rows;
-        record.verdicts = plan.conditions.iter().map(|asked| asked.check(rows)).collect();
+        plan.judge(&mut record);
         clock.lap("closed loop");
     }
     record.trials = attribution.trials;
@@ -389,7 +388,7 @@ fn attribute<'a, T: FitReal>(
 
 /// Scores of a method that sees of the run what its log keeps, or its end beside known examples, or
 /// the run of a proxy.
-fn score_from_log<T: FitReal>(
+pub(crate) fn score_from_log<T: FitReal>(
     planned: &PlannedMethod,
     setting: &dyn ErasedMethod,
     run: &TrainedRun<'_, T>,

@@ -4,7 +4,8 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use attribench_core::{
     AccessLevel, AnyModel, DataShape, ErasedMethod, Examples, FitReal, Instrumentation,
-    MethodEntry, Model, ModelEntry, ModelInput, ParameterError, Scale, Utility, ValuationEntry,
+    MethodEntry, Model, ModelEntry, ModelInput, ParameterError, Record, Scale, Utility,
+    ValuationEntry, Verdict,
 };
 use attribench_datasets::{
     AnswerKey, Dataset, SplitOptions, Splits, Targets, assign_owners, corrupt, embedded_weights,
@@ -98,6 +99,8 @@ pub struct Plan {
     pub game: Option<Arc<PlannedGame>>,
     /// Conditions, with their text.
     pub conditions: Vec<Condition>,
+    /// Parts of the prediction, likewise.
+    pub predictions: Vec<Condition>,
     code: Key,
 }
 
@@ -119,7 +122,7 @@ pub fn check(text: &str, registries: &Registries<'_>) -> Result<Plan, Vec<Diagno
     let splits = prepared.as_ref().map(|prepared| &prepared.splits);
     let methods = plan_methods(&spec, registries, splits, &mut found);
     let game = games::plan(&spec, registries.values, &mut found);
-    let conditions = plan_conditions(&spec, &methods, game.as_ref(), &mut found);
+    let [conditions, predictions] = plan_conditions(&spec, &methods, game.as_ref(), &mut found);
     check_money(&spec, &methods, registries, &mut found);
     check_closed_loop(&spec, registries, &mut found);
     let can_step = spec.training.value.batch_size > 0
@@ -161,6 +164,7 @@ pub fn check(text: &str, registries: &Registries<'_>) -> Result<Plan, Vec<Diagno
                 methods,
                 game: game.map(Arc::new),
                 conditions,
+                predictions,
                 code: Key::of_content(registries.code.as_bytes()),
             })
         }
@@ -443,7 +447,7 @@ fn plan_conditions(
     methods: &[PlannedMethod],
     game: Option<&PlannedGame>,
     found: &mut Vec<Diagnostic>,
-) -> Vec<Condition> {
+) -> [Vec<Condition>; 2] {
     let mut labels: Vec<&str> = methods.iter().map(|method| method.label.as_str()).collect();
     labels.extend(game.iter().flat_map(|game| game.labels()));
     // A forgery stands where a method does: `found-by-audit(forged-credits)`.
@@ -452,14 +456,16 @@ fn plan_conditions(
     let rounds = spec.training.value.rounds.as_ref().map_or(0, |rounds| rounds.count);
     let rounds: Vec<String> = (0..rounds).map(round_label).collect();
     labels.extend(rounds.iter().map(String::as_str));
-    let mut conditions = Vec::new();
-    for text in &spec.expect {
-        match Condition::parse(&text.value, &labels) {
-            Ok(condition) => conditions.push(condition),
-            Err(reason) => found.push(Diagnostic::at(text, reason)),
+    [&spec.expect, &spec.predicts].map(|texts| {
+        let mut conditions = Vec::new();
+        for text in texts {
+            match Condition::parse(&text.value, &labels) {
+                Ok(condition) => conditions.push(condition),
+                Err(reason) => found.push(Diagnostic::at(text, reason)),
+            }
         }
-    }
-    conditions
+        conditions
+    })
 }
 
 /// The model; what a file says of it becomes part of the specification.
@@ -788,6 +794,14 @@ fn check_flips(spec: &Spec, prepared: &Prepared, found: &mut Vec<Diagnostic>) {
 const MOST_TOKENS: u64 = 1 << 53;
 
 impl Plan {
+    /// Checks conditions and predictions on the rows of a record, as far as it has them.
+    pub fn judge(&self, record: &mut Record) {
+        let judged = |asked: &[Condition]| -> Vec<Verdict> {
+            asked.iter().map(|condition| condition.check(&record.rows)).collect()
+        };
+        (record.verdicts, record.predicted) = (judged(&self.conditions), judged(&self.predictions));
+    }
+
     /// Key of code, data, model and recipe: all that a training depends on but its seed and
     /// weights.
     pub fn recipe_key(&self) -> Key {

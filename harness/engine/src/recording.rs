@@ -1,6 +1,6 @@
 //! A record of the run, kept while it trains. Who keeps it, and how, is decided elsewhere.
 
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::borrow::Cow;
 
 use attribench_core::{Examples, Observer, Quantity, Queries, Real, RunError, Step};
 use ndarray::Array2;
@@ -12,19 +12,16 @@ pub const CREDITED_QUERIES: usize = 64;
 
 /// Numbers as the bytes of their own type, little-endian.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct NumberBytes {
+pub struct NumberBytes<'a> {
     /// Bytes of a number: 4 or 8.
     pub width: usize,
     /// The numbers.
-    pub bytes: Vec<u8>,
+    pub bytes: Cow<'a, [u8]>,
 }
-
-/// Steps that a slow recorder may be behind the training; their parameters are held meanwhile.
-const STEPS_AHEAD: usize = 8;
 
 /// One step as it is recorded.
 #[derive(Clone, Debug, PartialEq)]
-pub struct RecordedStep {
+pub struct RecordedStep<'a> {
     /// Number of the step, from 0.
     pub index: usize,
     /// Learning rate.
@@ -32,7 +29,7 @@ pub struct RecordedStep {
     /// Ids of the examples in the batch.
     pub batch: Vec<u32>,
     /// Parameters after the step.
-    pub parameters: NumberBytes,
+    pub parameters: NumberBytes<'a>,
     /// Credit of each example of the batch: `(eta_t / B) (b . g_i)`, where `b` is the gradient of
     /// minus the mean utility of the credited queries. Positive means that it helps. This is the
     /// step's own part to first order, as plain descent would take it: what moments carry on to
@@ -40,10 +37,10 @@ pub struct RecordedStep {
     pub credits: Vec<f64>,
 }
 
-/// Told what happens, in the order in which it happens; it changes nothing.
+/// Told what happens, when it happens; it changes nothing.
 ///
-/// Between beginning and end it is told on a thread of its own: digests and disks keep no training
-/// waiting, except one that is [`STEPS_AHEAD`] steps ahead.
+/// It is told on the thread that trains, which may be one of a pool, and shown the numbers where
+/// they lie: to read them there costs less than to hand a copy to somebody else.
 pub trait Recorder: Send {
     /// Before the first step, with the batches of all steps by ids.
     ///
@@ -55,7 +52,7 @@ pub trait Recorder: Send {
     ///
     /// # Errors
     /// As [`Self::begin`].
-    fn step(&mut self, step: RecordedStep) -> Result<(), String>;
+    fn step(&mut self, step: RecordedStep<'_>) -> Result<(), String>;
 
     /// When the state after `steps` steps is kept; the first is that before any step.
     ///
@@ -64,8 +61,8 @@ pub trait Recorder: Send {
     fn keep(
         &mut self,
         steps: usize,
-        parameters: NumberBytes,
-        optimizer: NumberBytes,
+        parameters: NumberBytes<'_>,
+        optimizer: NumberBytes<'_>,
     ) -> Result<(), String>;
 
     /// After the last step.
@@ -88,60 +85,30 @@ pub fn record_states<T: Real>(
     let batches = trainer.order().batches();
     let by_ids = |rows: &Vec<usize>| rows.iter().map(|&row| ids[row].0).collect();
     recorder.begin(&mut batches.iter().map(by_ids)).map_err(|reason| failed(0, reason))?;
-    let states = std::thread::scope(|scope| {
-        let (tell, told) = sync_channel(STEPS_AHEAD);
-        let writer = scope.spawn(|| write_down(recorder, told));
-        let states = train_and_tell(trainer, queries, tell);
-        // Why the writer stopped says more than that nobody listens any more.
-        match writer.join() {
-            Ok(written) => written.and(states),
-            Err(panic) => std::panic::resume_unwind(panic),
-        }
-    })?;
+    let mut states = vec![trainer.start()];
+    keep(&states[0], recorder)?;
+    for &until in &trainer.kept_steps()[1..] {
+        let last = states.last().expect("the start is kept");
+        let state = record_segment(trainer, queries, last, until, &mut |step| recorder.step(step))?;
+        keep(&state, recorder)?;
+        states.push(state);
+    }
     recorder.end().map_err(|reason| failed(batches.len(), reason))?;
     Ok(states)
 }
 
-/// What a recorder is told by the thread that trains.
-enum Told {
-    Step(RecordedStep),
-    Kept { steps: usize, parameters: NumberBytes, optimizer: NumberBytes },
-}
-
-fn write_down(recorder: &mut dyn Recorder, told: Receiver<Told>) -> Result<(), RunError> {
-    for told in told {
-        let (at, written) = match told {
-            Told::Step(step) => (step.index, recorder.step(step)),
-            Told::Kept { steps, parameters, optimizer } => {
-                (steps, recorder.keep(steps, parameters, optimizer))
-            }
-        };
-        written.map_err(|reason| failed(at, reason))?;
-    }
-    Ok(())
-}
-
-fn train_and_tell<T: Real>(
-    trainer: &Trainer<'_, T>,
-    queries: &Queries<T>,
-    tell: SyncSender<Told>,
-) -> Result<Vec<State<T>>, RunError> {
-    let send = |told| tell.send(told).map_err(|_| "nobody listens any more".to_owned());
-    let keep = |state: &State<T>| {
-        let (parameters, optimizer) = (bytes(&state.parameters), bytes(&state.moments.concat()));
-        send(Told::Kept { steps: state.step, parameters, optimizer })
-            .map_err(|reason| failed(state.step, reason))
+fn keep<T: Real>(state: &State<T>, recorder: &mut dyn Recorder) -> Result<(), RunError> {
+    let joined;
+    let optimizer = match &state.moments[..] {
+        [moment] => bytes(moment),
+        moments => {
+            joined = moments.concat();
+            bytes(&joined)
+        }
     };
-    let mut states = vec![trainer.start()];
-    keep(&states[0])?;
-    for &until in &trainer.kept_steps()[1..] {
-        let last = states.last().expect("the start is kept");
-        let mut told = |step| send(Told::Step(step));
-        let state = record_segment(trainer, queries, last, until, &mut told)?;
-        keep(&state)?;
-        states.push(state);
-    }
-    Ok(states)
+    recorder
+        .keep(state.step, bytes(&state.parameters), optimizer)
+        .map_err(|reason| failed(state.step, reason))
 }
 
 /// Takes the steps `from.step..until` and tells of each: also how they are taken again.
@@ -153,7 +120,7 @@ pub fn record_segment<T: Real>(
     queries: &Queries<T>,
     from: &State<T>,
     until: usize,
-    tell: &mut dyn FnMut(RecordedStep) -> Result<(), String>,
+    tell: &mut dyn FnMut(RecordedStep<'_>) -> Result<(), String>,
 ) -> Result<State<T>, RunError> {
     let shown = queries.examples.len().min(CREDITED_QUERIES);
     let credited = queries.examples.select(&(0..shown).collect::<Vec<_>>());
@@ -165,11 +132,11 @@ pub fn record_segment<T: Real>(
 pub fn state_of_bytes<T: Real>(
     trainer: &Trainer<'_, T>,
     step: usize,
-    parameters: &NumberBytes,
-    optimizer: &NumberBytes,
+    parameters: &NumberBytes<'_>,
+    optimizer: &NumberBytes<'_>,
 ) -> Option<State<T>> {
     let start = trainer.start();
-    let read = |numbers: &NumberBytes, length: usize| -> Option<Vec<T>> {
+    let read = |numbers: &NumberBytes<'_>, length: usize| -> Option<Vec<T>> {
         let fits = numbers.width == size_of::<T>() && numbers.bytes.len() == length * numbers.width;
         fits.then(|| numbers.bytes.chunks_exact(numbers.width).map(number).collect())
     };
@@ -183,8 +150,8 @@ fn failed(step: usize, reason: String) -> RunError {
     RunError::Observer { step, reason: format!("the record of the run: {reason}") }
 }
 
-fn bytes<T: Real>(values: &[T]) -> NumberBytes {
-    NumberBytes { width: size_of::<T>(), bytes: T::to_le_bytes(values) }
+fn bytes<T: Real>(values: &[T]) -> NumberBytes<'_> {
+    NumberBytes { width: size_of::<T>(), bytes: T::le_bytes(values) }
 }
 
 fn number<T: Real>(bytes: &[u8]) -> T {
@@ -199,7 +166,7 @@ struct Teller<'a, 'r, T> {
     trainer: &'a Trainer<'a, T>,
     credited: Examples<T>,
     quantity: Quantity,
-    tell: &'r mut dyn FnMut(RecordedStep) -> Result<(), String>,
+    tell: &'r mut dyn FnMut(RecordedStep<'_>) -> Result<(), String>,
 }
 
 impl<T: Real> Teller<'_, '_, T> {

@@ -482,6 +482,9 @@ sections! {
     memory, MemorySection, "memory": Option<Spanned<Bytes>> = None;
     /// Bootstrap draws behind every interval.
     draws, DrawsSection, "draws": usize = 2000;
+    /// Parts of the prediction as conditions: where one fails, the page says so, and the run is
+    /// none the worse.
+    predicts, PredictsSection, "predicts": Vec<Spanned<String>> = Vec::new();
     /// Conditions checked after the run.
     expect, ExpectSection, "expect": Vec<Spanned<String>> = Vec::new();
 }

@@ -36,12 +36,21 @@ fn training() -> Training {
     }
 }
 
+fn owned(NumberBytes { width, bytes }: NumberBytes<'_>) -> NumberBytes<'static> {
+    NumberBytes { width, bytes: bytes.into_owned().into() }
+}
+
+fn owned_step(step: RecordedStep<'_>) -> RecordedStep<'static> {
+    let RecordedStep { index, learning_rate, batch, parameters, credits } = step;
+    RecordedStep { index, learning_rate, batch, parameters: owned(parameters), credits }
+}
+
 /// Remembers everything.
 #[derive(Default)]
 struct Memory {
     batches: Vec<Vec<u32>>,
-    steps: Vec<RecordedStep>,
-    kept: Vec<(usize, NumberBytes, NumberBytes)>,
+    steps: Vec<RecordedStep<'static>>,
+    kept: Vec<(usize, NumberBytes<'static>, NumberBytes<'static>)>,
     ended: usize,
     refuse_at: Option<usize>,
 }
@@ -52,21 +61,21 @@ impl Recorder for Memory {
         Ok(())
     }
 
-    fn step(&mut self, step: RecordedStep) -> Result<(), String> {
+    fn step(&mut self, step: RecordedStep<'_>) -> Result<(), String> {
         if self.refuse_at == Some(step.index) {
             return Err("the disk is full".to_owned());
         }
-        self.steps.push(step);
+        self.steps.push(owned_step(step));
         Ok(())
     }
 
     fn keep(
         &mut self,
         steps: usize,
-        parameters: NumberBytes,
-        optimizer: NumberBytes,
+        parameters: NumberBytes<'_>,
+        optimizer: NumberBytes<'_>,
     ) -> Result<(), String> {
-        self.kept.push((steps, parameters, optimizer));
+        self.kept.push((steps, owned(parameters), owned(optimizer)));
         Ok(())
     }
 
@@ -130,13 +139,13 @@ fn steps_are_taken_again_from_kept_bytes() {
     let (step, parameters, optimizer) = &memory.kept[1];
     let state = state_of_bytes(&trainer, *step, parameters, optimizer).unwrap();
     let mut again = vec![];
-    let mut tell = |step| {
-        again.push(step);
+    let mut tell = |step: RecordedStep<'_>| {
+        again.push(owned_step(step));
         Ok(())
     };
     record_segment(&trainer, &queries, &state, 8, &mut tell).unwrap();
     assert_eq!(again, memory.steps[4..8]);
-    let cut = NumberBytes { width: 8, bytes: parameters.bytes[8..].to_vec() };
+    let cut = NumberBytes { width: 8, bytes: parameters.bytes[8..].into() };
     assert_eq!(state_of_bytes(&trainer, *step, &cut, optimizer), None);
     let narrow = NumberBytes { width: 4, ..parameters.clone() };
     assert_eq!(state_of_bytes(&trainer, *step, &narrow, optimizer), None);

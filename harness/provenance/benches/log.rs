@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, hint::black_box, time::Duration};
 
 use attribench_provenance::{
-    Digest, TreeReader, TreeWriter,
+    Digest, StateDigest, TreeReader, TreeWriter,
     recorder::{ItemFacts, Recorder, RunFacts, StepFacts},
     tree::write_tree,
 };
@@ -103,14 +103,14 @@ fn recording(criterion: &mut Criterion) {
     let mut step = 0;
     group.bench_function("a step of 64 examples, without the digest of the state", |bencher| {
         bencher.iter(|| {
-            let state = Digest::default();
+            let state = StateDigest::default();
             let facts = StepFacts { step, rate: 0.1, batch: &batch, state, credits: &credits };
             recorder.step(facts).unwrap();
             step += 1;
         });
     });
     group.bench_function("the digest of 109,386 parameters", |bencher| {
-        bencher.iter(|| black_box(Digest::of(&parameters)));
+        bencher.iter(|| black_box(StateDigest::of(&parameters)));
     });
     group.finish();
 }

@@ -1,4 +1,4 @@
-//! SHA-256 digests, and the two hashes of an RFC 9162 tree.
+//! SHA-256 digests and the two hashes of an RFC 9162 tree; and the digests of states.
 
 use std::{fmt, io, str::FromStr};
 
@@ -87,7 +87,10 @@ pub(crate) fn digit(letter: u8) -> Option<u8> {
 
 /// Text that is not 64 lower-case hexadecimal digits.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{found:?} is no digest\nhint: a digest has 64 lower-case hexadecimal digits")]
+#[error(
+    "{found:?} is no digest\n\
+     hint: a digest has 64 lower-case hexadecimal digits, that of a state behind `blake3:`"
+)]
 pub struct NoDigest {
     /// At most 80 characters of what was found.
     pub found: String,
@@ -117,6 +120,62 @@ impl Serialize for Digest {
 }
 
 impl<'de> Deserialize<'de> for Digest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+/// What the text of a state's digest begins with: which hash it is.
+const STATE_HASH: &str = "blake3:";
+
+/// Digest of a state of a run; `blake3:` and 64 lower-case hexadecimal digits as text.
+///
+/// States are hashed at every step, and BLAKE3 reads several blocks at a time where SHA-256 must
+/// read one after the other: it is three to four times as fast, at the same strength.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub struct StateDigest([u8; 32]);
+
+impl StateDigest {
+    /// Digest of bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(blake3::hash(bytes).into())
+    }
+
+    /// The hexadecimal digits, without the name of the hash.
+    pub fn digits(self) -> String {
+        Digest(self.0).to_string()
+    }
+}
+
+impl fmt::Display for StateDigest {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{STATE_HASH}{}", Digest(self.0))
+    }
+}
+
+impl fmt::Debug for StateDigest {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, formatter)
+    }
+}
+
+impl FromStr for StateDigest {
+    type Err = NoDigest;
+
+    fn from_str(text: &str) -> Result<Self, NoDigest> {
+        let refuse = || NoDigest { found: text.chars().take(80).collect() };
+        let digits = text.strip_prefix(STATE_HASH).ok_or_else(refuse)?;
+        digits.parse().map(|Digest(bytes)| Self(bytes))
+    }
+}
+
+impl Serialize for StateDigest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for StateDigest {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
     }
@@ -159,7 +218,7 @@ pub fn root_of(leaves: &[Digest]) -> Digest {
 
 #[cfg(test)]
 mod tests {
-    use super::{Digest, empty_root, leaf_hash, root_of};
+    use super::{Digest, StateDigest, empty_root, leaf_hash, root_of};
 
     #[test]
     fn roots_of_the_certificate_transparency_vectors() {
@@ -178,6 +237,20 @@ mod tests {
         assert_eq!(roots[0], "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
         assert_eq!(roots[1], "ddb89be403809e325750d3d263cd78929c2942b7942a34b77e122c9594a74c8c");
         assert_eq!(roots[2], "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328");
+    }
+
+    #[test]
+    fn states_are_hashed_as_the_authors_of_the_hash_say() {
+        // Test vectors of BLAKE3: inputs of 0 and 1,025 bytes that count from 0 to 250 in turns.
+        let input: Vec<u8> = (0..1025u32).map(|index| (index % 251) as u8).collect();
+        let empty = "blake3:af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262";
+        let longer = "blake3:d00278ae47eb27b34faecf67b4fe263f82d5412916c1ffd97c8cb7fb814b8444";
+        assert_eq!(StateDigest::of(b"").to_string(), empty);
+        assert_eq!(StateDigest::of(&input).to_string(), longer);
+        assert_eq!(longer.parse(), Ok(StateDigest::of(&input)));
+        // Without its name it may be any digest.
+        assert!(longer["blake3:".len()..].parse::<StateDigest>().is_err());
+        assert!(longer.replace("blake3", "sha256").parse::<StateDigest>().is_err());
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub mod verify;
 
 pub use checkpoint::Checkpoint;
 pub use error::LogError;
-pub use hash::{Digest, empty_root, leaf_hash, node_hash};
+pub use hash::{Digest, StateDigest, empty_root, leaf_hash, node_hash};
 pub use log::{Log, LogReader};
 pub use note::{Note, SigningKey, VerifyingKey};
 pub use tree::{TreeHead, TreeReader, TreeWriter};

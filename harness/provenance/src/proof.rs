@@ -1,11 +1,12 @@
-//! Inclusion and consistency proofs: what somebody checks who holds two hashes and no log.
+//! Inclusion and consistency proofs, and proofs that nothing is left out behind some entry: what
+//! somebody checks who holds two hashes and no log.
 //!
 //! # References
 //! RFC 9162, sections 2.1.3.2 and 2.1.4.2.
 
 use thiserror::Error;
 
-use crate::hash::{Digest, node_hash};
+use crate::hash::{Digest, empty_root, node_hash};
 
 /// Why a proof proves nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -25,6 +26,16 @@ pub enum ProofError {
         old_size: u64,
         /// Entries in the newer tree.
         new_size: u64,
+    },
+    /// They are not as many entries as there are.
+    #[error("{found} entries from {from} on are not the rest of a tree of {size}")]
+    NotTheRest {
+        /// Position of the first.
+        from: u64,
+        /// Entries found.
+        found: usize,
+        /// Entries in the tree.
+        size: u64,
     },
     /// There are more or fewer hashes than the sizes ask for.
     #[error("{found} hashes are not the path that trees of these sizes have")]
@@ -126,6 +137,46 @@ pub fn verify_consistency(
     same_root(new_hash, *new_root)
 }
 
+/// Whether `leaves` are all entries from position `from` on of the tree of `size` entries under
+/// `root`: none is left out, added or moved.
+///
+/// `before` are the roots of the full subtrees that the entries before them make up, from left to
+/// right: one for each bit of `from` that is set. A verifier who grows the tree from there, leaf by
+/// leaf, comes to its root; who leaves a leaf out comes to another.
+///
+/// # Errors
+/// [`ProofError`] says what does not fit.
+pub fn verify_rest(
+    (from, before): (u64, &[Digest]),
+    leaves: &[Digest],
+    (size, root): (u64, &Digest),
+) -> Result<(), ProofError> {
+    let found = leaves.len();
+    if from.checked_add(found as u64) != Some(size) {
+        return Err(ProofError::NotTheRest { from, found, size });
+    }
+    if before.len() != from.count_ones() as usize {
+        return Err(ProofError::Length { found: before.len() });
+    }
+    // Full subtrees from left to right, with their heights.
+    let mut edge: Vec<(u32, Digest)> = full_subtrees(from).zip(before.iter().copied()).collect();
+    for leaf in leaves {
+        let (mut height, mut hash) = (0, *leaf);
+        while let Some((_, left)) = edge.pop_if(|(other, _)| *other == height) {
+            (height, hash) = (height + 1, node_hash(&left, &hash));
+        }
+        edge.push((height, hash));
+    }
+    let subtrees = edge.into_iter().rev().map(|(_, hash)| hash);
+    let found = subtrees.reduce(|right, left| node_hash(&left, &right));
+    same_root(found.unwrap_or_else(empty_root), *root)
+}
+
+/// Heights of the full subtrees that the first `size` leaves of a tree make up, from left to right.
+pub(crate) fn full_subtrees(size: u64) -> impl Iterator<Item = u32> {
+    (0..u64::BITS).rev().filter(move |height| size >> height & 1 == 1)
+}
+
 /// Passes the levels at which a node on the right edge has no sibling.
 fn skip_lone_levels(node: &mut u64, last: &mut u64) {
     while *node & 1 == 0 && *node != 0 {
@@ -139,7 +190,7 @@ fn same_root(found: Digest, expected: Digest) -> Result<(), ProofError> {
 
 #[cfg(test)]
 mod tests {
-    use super::{ProofError, verify_consistency, verify_inclusion};
+    use super::{ProofError, verify_consistency, verify_inclusion, verify_rest};
     use crate::hash::{leaf_hash, node_hash};
 
     #[test]
@@ -155,6 +206,14 @@ mod tests {
         assert_eq!(short, Err(ProofError::Length { found: 1 }));
         let outside = verify_inclusion(&a, 3, 3, &[b, c], &root);
         assert_eq!(outside, Err(ProofError::OutOfRange { index: 3, size: 3 }));
+        // The rest from the third on: before it stands one full subtree, node(a, b).
+        assert_eq!(verify_rest((2, &[ab]), &[c], (3, &root)), Ok(()));
+        assert_eq!(verify_rest((0, &[]), &[a, b, c], (3, &root)), Ok(()));
+        assert_eq!(verify_rest((3, &[ab, c]), &[], (3, &root)), Ok(()));
+        let cut = verify_rest((2, &[ab]), &[], (3, &root));
+        assert_eq!(cut, Err(ProofError::NotTheRest { from: 2, found: 0, size: 3 }));
+        let cut = verify_rest((1, &[a]), &[c], (2, &root));
+        assert!(matches!(cut, Err(ProofError::Root { .. })));
         // From two to three: the old tree is full, so that the path is c alone.
         assert_eq!(verify_consistency((2, &ab), (3, &root), &[c]), Ok(()));
         let swapped = verify_consistency((2, &a), (3, &root), &[c]);

@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     error::LogError,
-    hash::{Digest, leaf_hash, root_of},
+    hash::{Digest, StateDigest, leaf_hash, root_of},
     log::Log,
     note::{Note, SigningKey},
     records::{
@@ -15,7 +15,7 @@ use crate::{
         Payout, QueryScores, Record, Settlement, Step, Total, to_bytes,
     },
     state::{self, StateBytes},
-    tree::{self, TreeHead, write_tree},
+    tree::{Behind, TreeHead, write_tree_behind},
     verify,
 };
 
@@ -74,7 +74,7 @@ pub struct StepFacts<'a> {
     /// Examples of the batch.
     pub batch: &'a [u32],
     /// Digest of the parameters after it.
-    pub state: Digest,
+    pub state: StateDigest,
     /// Credits of the batch's examples, or nothing.
     pub credits: &'a [f64],
 }
@@ -116,10 +116,10 @@ pub struct Recorder {
     credits: Vec<(f64, u64)>,
     parent: u64,
     steps: u64,
-    last_state: Digest,
+    last_state: StateDigest,
     unsigned: u64,
-    /// States that are written, and perhaps not on the disk yet.
-    unsynced: Vec<PathBuf>,
+    /// Who brings states and trees to the disk while the run goes on.
+    behind: Behind,
     attributions: Vec<(String, u64)>,
     settlements: u64,
 }
@@ -147,9 +147,10 @@ impl Recorder {
         };
         let mut log = Log::create(folder, &origin, key)?;
         let entries: Vec<Vec<u8>> = manifest(&facts, items, contributors);
-        let manifest = write_tree(&folder.join("manifest"), &entries)?;
+        let mut behind = Behind::new(folder);
+        let manifest = write_tree_behind(&folder.join("manifest"), &entries, &mut behind)?;
         let leaves = owner_leaves(items, contributors, &entries);
-        let owners_head = write_tree(&folder.join("contributors"), &leaves)?;
+        let owners_head = write_tree_behind(&folder.join("contributors"), &leaves, &mut behind)?;
         let order: Vec<Digest> =
             batches.map(|batch| leaf_hash(&batch_bytes(&counts(&batch)))).collect();
         log.append(&to_bytes(&Commitment {
@@ -172,6 +173,7 @@ impl Recorder {
             steps: Count(order.len() as u64),
             time: Count(facts.time),
         }))?;
+        behind.wait()?;
         log.sign()?;
         Ok(Self {
             folder: folder.to_owned(),
@@ -184,9 +186,9 @@ impl Recorder {
             credits: vec![(0.0, 0); contributors.len()],
             parent: 0,
             steps: 0,
-            last_state: Digest::default(),
+            last_state: StateDigest::default(),
             unsigned: 0,
-            unsynced: Vec::new(),
+            behind,
             attributions: Vec::new(),
             settlements: 0,
         })
@@ -222,8 +224,9 @@ impl Recorder {
     ///
     /// # Errors
     /// When the disk refuses.
-    pub fn keep(&mut self, step: u64, bytes: &StateBytes) -> Result<(), LogError> {
-        self.unsynced.push(state::write(&self.folder, step, bytes)?);
+    pub fn keep(&mut self, step: u64, bytes: &StateBytes<'_>) -> Result<(), LogError> {
+        let length = bytes.parameters.len() + bytes.optimizer.len();
+        self.behind.bring([state::write(&self.folder, step, bytes)?], length);
         let (state, optimizer) = bytes.digests();
         let parent = Count(self.parent);
         self.parent = self.log.head().size;
@@ -246,7 +249,7 @@ impl Recorder {
             })
         };
         let credits = self.contributors.iter().zip(&self.credits).map(leaf);
-        let credits = write_tree(&self.folder.join("credits"), credits)?;
+        let credits = write_tree_behind(&self.folder.join("credits"), credits, &mut self.behind)?;
         self.append(&to_bytes(&End {
             credits_root: credits.root,
             kind: Kind::default(),
@@ -277,7 +280,7 @@ impl Recorder {
                 scores: Column::of(scores.into_iter().map(Bits).collect()),
             })
         });
-        let scores = write_tree(&folder.join("scores"), scores)?;
+        let scores = write_tree_behind(&folder.join("scores"), scores, &mut self.behind)?;
         let totals = self.contributors.iter().zip(&paid_by).map(|(contributor, scores)| {
             to_bytes(&Total {
                 contributor: contributor.clone(),
@@ -286,7 +289,7 @@ impl Recorder {
                 scores: Column::of(scores.iter().copied().map(Bits).collect()),
             })
         });
-        let totals = write_tree(&folder.join("totals"), totals)?;
+        let totals = write_tree_behind(&folder.join("totals"), totals, &mut self.behind)?;
         self.attributions.push((facts.entry.label.clone(), self.log.head().size));
         self.append(&to_bytes(&Attribution {
             commitment: Count(0),
@@ -321,7 +324,7 @@ impl Recorder {
     }
 
     fn write_payouts(
-        &self,
+        &mut self,
         folder: &Path,
         facts: &SettlementFacts,
     ) -> Result<(TreeHead, TreeHead), LogError> {
@@ -334,8 +337,9 @@ impl Recorder {
             })
         };
         let payouts = (0u64..).zip(self.contributors.iter().zip(&facts.payouts)).map(leaf);
-        let payouts = write_tree(&folder.join("payouts"), payouts)?;
-        Ok((payouts, write_tree(&folder.join("journal"), &facts.journal)?))
+        let payouts = write_tree_behind(&folder.join("payouts"), payouts, &mut self.behind)?;
+        let journal = folder.join("journal");
+        Ok((payouts, write_tree_behind(&journal, &facts.journal, &mut self.behind)?))
     }
 
     /// Signs all that was recorded, and brings it to disk.
@@ -344,9 +348,8 @@ impl Recorder {
     /// When the disk refuses.
     pub fn sign(&mut self) -> Result<Note, LogError> {
         self.unsigned = 0;
-        // No head names a state that a crash could still take away.
-        tree::sync(&self.folder, &self.unsynced)?;
-        self.unsynced.clear();
+        // No head names a state or a tree that a crash could still take away.
+        self.behind.wait()?;
         self.log.sign()
     }
 

@@ -53,14 +53,19 @@ fn pre_authenticated(body: &str) -> Vec<u8> {
     format!("DSSEv1 {} {kind} {length} {body}", kind.len()).into_bytes()
 }
 
-fn statement(subject: (&str, Digest), predicate_type: &str, predicate: Value) -> Value {
+/// A statement about what has a name and digests by the names of their hashes.
+fn statement(subject: (&str, Value), predicate_type: &str, predicate: Value) -> Value {
     let (name, digest) = subject;
     json!({
         "_type": STATEMENT,
-        "subject": [{"name": name, "digest": {"sha256": digest.to_string()}}],
+        "subject": [{"name": name, "digest": digest}],
         "predicateType": format!("urn:attribench:{predicate_type}"),
         "predicate": predicate,
     })
+}
+
+fn sha256(digest: Digest) -> Value {
+    json!({"sha256": digest.to_string()})
 }
 
 /// Where the log stands that a statement is taken from.
@@ -75,10 +80,10 @@ fn record<R: Leaf>(entry: &R) -> Value {
 
 fn training(begun: &Commitment, end: &End, head: TreeHead) -> Value {
     let materials = json!([
-        {"name": "program", "digest": {"sha256": begun.binary.to_string()}},
-        {"name": "sources", "digest": {"sha256": begun.code.to_string()}},
-        {"name": "packages", "digest": {"sha256": begun.lockfile.to_string()}},
-        {"name": "specification", "digest": {"sha256": begun.configuration.to_string()}},
+        {"name": "program", "digest": sha256(begun.binary)},
+        {"name": "sources", "digest": sha256(begun.code)},
+        {"name": "packages", "digest": sha256(begun.lockfile)},
+        {"name": "specification", "digest": sha256(begun.configuration)},
     ]);
     let predicate = json!({
         "log": log_head(head),
@@ -86,21 +91,22 @@ fn training(begun: &Commitment, end: &End, head: TreeHead) -> Value {
         "commitment": record(begun),
         "end": record(end),
     });
-    statement((&format!("{}/parameters", begun.run), end.state), "training-run/v1", predicate)
+    let (name, digest) = (format!("{}/parameters", begun.run), end.state.digits());
+    statement((&name, json!({"blake3": digest})), "training-run/v1", predicate)
 }
 
 fn attribution(entry: &Attribution, verified: &Verified) -> Value {
     let run = &verified.commitment.run;
     let predicate = json!({"log": log_head(verified.head), "attribution": record(entry)});
     let name = format!("{run}/scores/{}", entry.label);
-    statement((&name, entry.scores_root), "attribution/v1", predicate)
+    statement((&name, sha256(entry.scores_root)), "attribution/v1", predicate)
 }
 
 fn payout(entry: &Settlement, verified: &Verified) -> Value {
     let run = &verified.commitment.run;
     let predicate = json!({"log": log_head(verified.head), "settlement": record(entry)});
     let name = format!("{run}/payouts/{}", entry.label);
-    statement((&name, entry.payouts_root), "payout/v1", predicate)
+    statement((&name, sha256(entry.payouts_root)), "payout/v1", predicate)
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use std::{
 
 use crate::{
     error::LogError,
-    hash::{Digest, leaf_hash, root_of},
+    hash::{Digest, StateDigest, leaf_hash, root_of},
     journal::{self, Balances},
     log::LogReader,
     note::{Note, NoteError, VerifyingKey},
@@ -210,7 +210,7 @@ struct Checker {
     end: Option<End>,
     steps: u64,
     order: Vec<Digest>,
-    last_state: Option<Digest>,
+    last_state: Option<StateDigest>,
     last_kept: u64,
     last_time: u64,
     owners: BTreeMap<u64, String>,
@@ -254,6 +254,11 @@ impl Checker {
         let record = Record::parse(entry).map_err(|error| error.to_string())?;
         must((index == 0) == matches!(record, Record::Commitment(_)), || {
             format!("found a record of kind `{}` here", record.kind())
+        })?;
+        // Receipts show what was said after the training, and could not show what was said in it.
+        let trains = matches!(record, Record::Step(_) | Record::Kept(_) | Record::End(_));
+        must(!trains || self.later_words == 0, || {
+            "the training goes on behind a later word on it".to_owned()
         })?;
         match record {
             Record::Commitment(record) => self.commitment(record),

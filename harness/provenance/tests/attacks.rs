@@ -5,14 +5,14 @@ mod common;
 use std::{fs, path::Path};
 
 use attribench_provenance::{
-    Digest, LogReader, TreeReader,
+    Digest, Log, LogReader, TreeReader,
     hash::root_of,
     leaf_hash,
     receipt::Receipt,
-    recorder::{Recorder, StepFacts},
+    recorder::{Recorder, StepFacts, amend},
     records::{
-        Attribution, Bits, Column, Contributor, Count, Item, Leaf, Record, Total, from_bytes,
-        to_bytes,
+        Attribution, Bits, Column, Contributor, Correction, Count, Deletion, Item, Kind, Leaf,
+        Record, Total, from_bytes, to_bytes,
     },
     tree::{TreeHead, write_tree},
     verify::{compare, verify},
@@ -73,19 +73,91 @@ fn part<'a>(text: &'a str, from: &str, to: &str) -> &'a str {
     &text[start..end]
 }
 
-/// Nobody needs a key to cut a payment out, so that what is left may not say that there was none.
+/// Nobody needs a key to cut a payment out, and what is left has to say that there was one.
 #[test]
 fn a_receipt_without_its_payment_denies_no_payment() {
     let folder = recorded();
     let text = Receipt::of_run(folder.path(), "bob", None).unwrap().to_text();
     let (words, proofs) =
-        (part(&text, "Method ", "This proves"), part(&text, "log attribution", "head"));
-    let silent = "No payment is shown here, and none is ruled out.\n";
-    let cut = text.replace(words, silent).replace(proofs, "");
+        (part(&text, "Method ", "No later word"), part(&text, "settlement ", "head"));
+    let with = |words_instead: &str| text.replace(words, words_instead).replace(proofs, "");
+    let cut = with("Paid in this log and not shown here: by in-run-shapley.\n");
     let receipt = Receipt::parse(&cut).unwrap();
     receipt.verify(&[key().public()]).unwrap();
     assert_eq!(receipt.amount(), None);
-    assert!(cut.contains("none is ruled out"));
+    assert!(Receipt::parse(&with("Nothing was paid until then.\n")).is_err());
+    // Nor can the entry itself be taken away: commitment, states, steps, end, attribution, payment.
+    let silent =
+        with("Nothing was paid until then.\n").replace("log since 11 3 3", "log since 11 3 2");
+    let entry = silent.lines().find(|line| line.contains("settlement/v1")).unwrap();
+    let silent = Receipt::parse(&silent.replace(&format!("{entry}\n"), "")).unwrap();
+    let refused = silent.verify(&[key().public()]).unwrap_err().to_string();
+    assert!(refused.contains("2 entries from 11 on are not the rest of a tree of 14"), "{refused}");
+}
+
+/// Later words are in the receipt of whom they touch, and nobody can take them out again.
+#[test]
+fn later_words_cannot_be_cut_out_of_a_receipt() {
+    let folder = recorded();
+    let older = Receipt::of_run(folder.path(), "bob", None).unwrap();
+    let receipt = |who: &str| Receipt::of_run(folder.path(), who, None).unwrap().to_text();
+    assert!(receipt("bob").contains("No later word on this stands in the 14 entries"));
+    let (reason, time) = ("asked for".to_owned(), Count(1_000_050));
+    let add = |record: Record| amend(folder.path(), Some(key()), &record).unwrap();
+    // Example 3 is ada's, example 4 bob's; entry 12 is the attribution.
+    for item in [3, 4] {
+        let (item, kind, reason) = (Count(item), Kind::default(), reason.clone());
+        add(Deletion { item, kind, reason, time }.into());
+    }
+    let (entry, kind, reason) = (Count(12), Kind::default(), "wrong checkpoint".to_owned());
+    add(Correction { entry, kind, reason, time }.into());
+    let corrected = "  entry 16: at 1000050, the attribution by in-run-shapley (entry 12) was \
+                     corrected: wrong checkpoint\n";
+    let deleted = "  entry 15: at 1000050, example 4 was deleted: asked for\n";
+    let text = receipt("bob");
+    let said = "Later words on this, in the 17 entries of this log: 2\n";
+    assert!(text.contains(&format!("{said}{deleted}{corrected}")), "{text}");
+    assert!(!text.contains("example 3 was deleted"));
+    let of_ada = receipt("ada");
+    assert!(of_ada.contains("  entry 14: at 1000050, example 3 was deleted: asked for\n"));
+    assert!(receipt("cleo").contains("in the 17 entries of this log: 1\n"), "{}", receipt("cleo"));
+    Receipt::parse(&text).unwrap().verify(&[key().public()]).unwrap();
+    // An older receipt says of which head it is, and still holds.
+    assert_eq!(older.checkpoint().head().size, 14);
+    older.verify(&[key().public()]).unwrap();
+    // The last word is cut out of words and entries alike.
+    let line = text.lines().find(|line| line.contains("correction/v1")).unwrap();
+    let cut = text
+        .replace(&format!("{line}\n"), "")
+        .replace(corrected, "")
+        .replace(said, &said.replace(": 2", ": 1"))
+        .replace("log since 11 3 6", "log since 11 3 5");
+    let refused = Receipt::parse(&cut).unwrap().verify(&[key().public()]).unwrap_err().to_string();
+    assert!(refused.contains("5 entries from 11 on are not the rest of a tree of 17"), "{refused}");
+    // Another example is shown than the one that is deleted.
+    let other = part(&of_ada, "tree manifest 3", "tree manifest 4");
+    let forged = text.replace(part(&text, "tree manifest 4", "tree credits"), other);
+    let passes =
+        Receipt::parse(&forged).is_ok_and(|receipt| receipt.verify(&[key().public()]).is_ok());
+    assert!(!passes);
+    verify(folder.path(), &[key().public()]).unwrap();
+}
+
+/// Receipts begin at the end of the training: a word before it would not be seen in them.
+#[test]
+fn a_training_that_goes_on_behind_a_later_word_is_refused() {
+    let folder = recorded();
+    let reader = LogReader::open(folder.path()).unwrap();
+    let mut entries: Vec<Vec<u8>> = reader.tree().entries().map(Result::unwrap).collect();
+    let (kind, reason, time) = (Kind::default(), "unseen".to_owned(), Count(1_000_000));
+    entries.insert(5, Record::from(Correction { entry: Count(3), kind, reason, time }).to_bytes());
+    fs::remove_dir_all(folder.path().join("tile")).unwrap();
+    let mut log = Log::create(folder.path(), ORIGIN, Some(key())).unwrap();
+    for entry in &entries {
+        log.append(entry).unwrap();
+    }
+    log.sign().unwrap();
+    refused(folder.path(), "the training goes on behind a later word on it");
 }
 
 /// Two logs of one signer: no part of one stands in the other.
@@ -109,7 +181,9 @@ fn a_receipt_of_two_logs_is_refused() {
         dearer.clone(),
         of_two(&dearer, "tree payouts", "journal"),
         of_two(&dearer, "tree payouts", "head"),
-        of_two(&dearer, "log settlement", "head"),
+        of_two(&dearer, "settlement ", "head"),
+        of_two(&dearer, "log since", "tree credits"),
+        of_two(&of_two(&dearer, "log since", "tree credits"), "settlement ", "head"),
         one.replace(&head(&one), &head(&two)),
     ] {
         assert_ne!(forged, one);

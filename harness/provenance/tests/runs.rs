@@ -94,7 +94,7 @@ fn receipts_exist_before_anything_is_paid() {
     drop(record_training(folder.path(), Some(key())));
     let receipt = Receipt::of_run(folder.path(), "bob", None).unwrap();
     assert_eq!(receipt.amount(), None);
-    assert!(receipt.to_text().contains("No payment is shown here, and none is ruled out."));
+    assert!(receipt.to_text().contains("Nothing was paid until then."));
     Receipt::parse(&receipt.to_text()).unwrap().verify(&[key().public()]).unwrap();
 }
 
@@ -249,7 +249,7 @@ fn an_insider_who_signs_again_is_caught_by_what_does_not_add_up() {
     check("the state that was kept is not the state after step", &|record| {
         let Record::Kept(kept) = record else { return };
         if kept.step.0 == 4 {
-            kept.state = attribench_provenance::Digest::of(b"another");
+            kept.state = attribench_provenance::StateDigest::of(b"another");
         }
     });
     check("the seed is not the one that was committed to", &|record| {

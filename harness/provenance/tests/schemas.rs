@@ -92,13 +92,16 @@ fn complaints(value: &Value, schema: &Value, place: &str) -> Vec<String> {
 }
 
 fn matches(text: &str, pattern: &Value) -> bool {
-    let hex = |length| {
+    let hex = |text: &str, length| {
         let is_digit = |letter| matches!(letter, b'0'..=b'9' | b'a'..=b'f');
         text.len() == length && text.bytes().all(is_digit)
     };
     match pattern.as_str().unwrap() {
-        "^[0-9a-f]{64}$" => hex(64),
-        "^[0-9a-f]{16}$" => hex(16),
+        "^[0-9a-f]{64}$" => hex(text, 64),
+        "^blake3:[0-9a-f]{64}$" => {
+            text.strip_prefix("blake3:").is_some_and(|digits| hex(digits, 64))
+        }
+        "^[0-9a-f]{16}$" => hex(text, 16),
         "^(0|[1-9][0-9]*)$" => {
             let digits = !text.is_empty() && text.bytes().all(|letter| letter.is_ascii_digit());
             digits && (text == "0" || !text.starts_with('0'))

@@ -10,7 +10,7 @@ use std::{
 use attribench_provenance::{
     Digest, Log, LogError, LogReader, SigningKey, TreeReader, TreeWriter, leaf_hash,
     note::NoteError,
-    proof::{verify_consistency, verify_inclusion},
+    proof::{verify_consistency, verify_inclusion, verify_rest},
     tree::write_tree,
 };
 use ct_merkle::{RootHash, mem_backed_tree::MemoryBackedTree};
@@ -71,6 +71,33 @@ fn proofs_are_those_of_another_implementation() {
         let reader = TreeReader::open(folder.path(), *size);
         assert_eq!(reader.check(&mut |_, _| Ok(())).unwrap().root.0[..], root.as_bytes()[..]);
     }
+}
+
+/// All entries from one on, and what stands before them: any other list leads to another root.
+#[test]
+fn a_rest_from_which_something_is_left_out_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = write_tree(folder.path(), (0..700).map(entry)).unwrap().root;
+    let tree = TreeReader::open(folder.path(), 700);
+    // Equal entries would make equal leaves: these are told apart by their positions.
+    let leaves: Vec<Digest> = (0..700).map(|index| tree.leaf(index).unwrap()).collect();
+    for from in [0u64, 1, 2, 255, 256, 257, 511, 512, 640, 699, 700] {
+        let (before, rest) = (tree.before(from).unwrap(), &leaves[from as usize..]);
+        verify_rest((from, &before), rest, (700, &root)).unwrap();
+        let Some(last) = rest.len().checked_sub(1) else { continue };
+        for place in [0, last / 2, last] {
+            let mut cut = rest.to_vec();
+            cut.remove(place);
+            assert!(verify_rest((from, &before), &cut, (700, &root)).is_err());
+            assert!(verify_rest((from, &before), &cut, (699, &root)).is_err());
+            let mut forged = rest.to_vec();
+            forged[place].0[0] ^= 1;
+            assert!(verify_rest((from, &before), &forged, (700, &root)).is_err());
+        }
+        assert!(verify_rest((from, &before), rest, (701, &root)).is_err());
+        assert!(verify_rest((from, &[&before[..], &[root]].concat()), rest, (700, &root)).is_err());
+    }
+    assert!(matches!(tree.before(701), Err(LogError::OutOfRange { .. })));
 }
 
 #[test]

@@ -9,8 +9,8 @@ use crate::figures::Figure;
 use crate::figures::economics::figures;
 use crate::number::{count, number};
 use crate::page::{
-    FIGURES_FOLDER, PAGE_FILE, document, escape, expected, figure_section, number_cell, section,
-    verdict_table,
+    FIGURES_FOLDER, PAGE_FILE, document, escape, expected, figure_section, number_cell, predicted,
+    section,
 };
 
 /// Writes tables, `economics.json`, the figures and `report.html` into a folder; returns the path
@@ -55,23 +55,12 @@ fn page(study: &Economics, figures: &[Figure]) -> Result<String, ReportError> {
 }
 
 fn question(study: &Economics) -> String {
-    let mut body = format!(
+    let body = format!(
         "<p><b>Question.</b> {}</p>\n<p><b>Predicted.</b> {}</p>\n",
         escape(study.question.trim()),
         escape(study.prediction.trim())
     );
-    if study.predicted.is_empty() {
-        return body;
-    }
-    let parts = study.predicted.len();
-    body += &match study.predicted.iter().filter(|part| !part.held).count() {
-        0 => format!("<p>As conditions, {parts} of {parts} parts of the prediction held.</p>\n"),
-        failed => format!(
-            "<p><b>The prediction did not hold as it was written:</b> as conditions, {failed} of \
-             {parts} parts failed.</p>\n"
-        ),
-    };
-    body + &verdict_table(rows_of(&study.predicted))
+    body + &predicted(rows_of(&study.predicted))
 }
 
 fn rows_of(verdicts: &[Held]) -> impl ExactSizeIterator<Item = (bool, &str, &str)> + Clone {

@@ -23,7 +23,10 @@ use clap::{Args, Subcommand, ValueEnum};
 use super::{Document, plan, print, registries};
 use crate::{
     Ending,
-    provenance::{audit, record},
+    provenance::{
+        audit::{self, Draws},
+        record::{self, Origins},
+    },
     treasury::LedgerTreasury,
 };
 
@@ -56,7 +59,8 @@ enum LogCommand {
     Receipt(ReceiptArguments),
     /// Check a receipt, or the log of a run, offline and with the public key alone.
     Verify(VerifyArguments),
-    /// Take randomly drawn steps again, and name the first entry that is wrong.
+    /// Take randomly drawn steps again, score and settle again, and name the first entry that is
+    /// wrong.
     Audit(AuditArguments),
     /// Prove that one log extends another, or name the first entry at which they part.
     Diff(DiffArguments),
@@ -115,6 +119,12 @@ struct AuditArguments {
     /// Steps to be drawn.
     #[arg(long, default_value_t = 20)]
     steps: usize,
+    /// Attributions to be drawn, whose scores are computed again for all queries; all where absent.
+    #[arg(long)]
+    scores: Option<usize>,
+    /// Croissant description that the run was given: licence and date of each contributor.
+    #[arg(long, value_name = "FILE")]
+    croissant: Option<PathBuf>,
     /// What the draw depends on, to repeat one; fresh randomness where absent.
     #[arg(long)]
     lot: Option<String>,
@@ -281,6 +291,12 @@ fn words_of_run(found: &Verified) -> String {
         found.attributions.len(),
         found.settlements.len()
     );
+    if found.later_words > 0 {
+        words += &format!(
+            "later words (corrections, deletions, contributions): {}\n",
+            found.later_words
+        );
+    }
     if found.end.is_none() {
         words += "UNFINISHED: the log stops before the training ended\n";
     }
@@ -316,7 +332,10 @@ fn audit_run(arguments: &AuditArguments) -> Result<Ending> {
     let treasury = LedgerTreasury;
     let Some(plan) = plan(&document, &registries(&treasury)) else { return Ok(Ending::Refused) };
     let lot = arguments.lot.as_ref().map_or_else(Digest::random, |lot| Digest::of(lot.as_bytes()));
-    let audit = audit::audit(&folder, &plan, arguments.steps, lot)?;
+    let origins = Origins::of(arguments.croissant.as_deref(), &plan)?;
+    let scores = arguments.scores.unwrap_or(usize::MAX);
+    let draws = Draws { steps: arguments.steps, scores, lot };
+    let audit = audit::audit(&folder, &plan, &origins, draws)?;
     if let Some((index, words)) = &audit.wrong {
         bail!("entry {index} is wrong: {words}");
     }
@@ -332,11 +351,15 @@ fn audit_run(arguments: &AuditArguments) -> Result<Ending> {
     }
     print(&format!(
         "{} of {} steps were drawn, {} taken again: every entry of them is right\n\
+         {} of {} attributions were computed again: every score of them is right, to the bit\n\
          {} settlements were made again by their rule, {} stand by scores outside of the log\n\
-         {}\nnot shown by this: that the scores are what their method gives\n",
+         {}\nnot shown by this: that factors of scores without a unit, and measured errors, are \
+         right\n",
         audit.drawn,
         audit.steps,
         audit.replayed,
+        audit.scored,
+        audit.attributions,
         audit.settled,
         audit.unsettled,
         words_of_signature(&found.signed)

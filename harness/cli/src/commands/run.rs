@@ -147,10 +147,7 @@ impl Logging {
                 if key.is_none() {
                     eprintln!("note: the log is unsigned; `attribench log keygen` makes a key");
                 }
-                let origins = match &arguments.croissant {
-                    Some(file) => Origins::read(file, plan)?,
-                    None => Origins::default(),
-                };
+                let origins = Origins::of(arguments.croissant.as_deref(), plan)?;
                 Ok(Some(Self { log: super::log::folder_of(folder), key, origins, forged }))
             }
             (false, Some(folder)) => {
@@ -170,12 +167,17 @@ impl Logging {
     fn forge(&self, plan: &Plan, outcome: &mut Outcome<'_>) -> Result<()> {
         let Some(forged) = &self.forged else { return Ok(()) };
         let key = self.key.as_ref().context("forgeries need a log that is signed: give `--key`")?;
-        let findings = forgeries::findings(&self.log, forged, plan, key, &plan.spec.forgeries)?;
+        let findings = forgeries::findings(
+            &self.log,
+            forged,
+            (plan, &self.origins),
+            key,
+            &plan.spec.forgeries,
+        )?;
         let record = &mut outcome.record;
         record.rows.extend(forgeries::rows(plan, &findings));
         record.forgeries = findings;
-        let rows = &record.rows;
-        record.verdicts = plan.conditions.iter().map(|condition| condition.check(rows)).collect();
+        plan.judge(record);
         Ok(())
     }
 }

@@ -1,29 +1,39 @@
-//! Taking steps of a recorded run again, settling again what was settled, and comparing both with
-//! their entries.
+//! Taking steps of a recorded run again, scoring and settling again what was scored and settled,
+//! and comparing all of it with its entries.
 //!
-//! Scores are not computed again: what an audit shows of them is what they lead to.
+//! Two things of an attribution are not computed again: the factor that gives scores of arbitrary
+//! scale a unit, and its measured errors. Both need the truth, which is trained many times over.
 
-use std::path::Path;
+use std::{
+    borrow::Cow,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result};
-use attribench_core::{Examples, FitReal, Queries};
+use attribench_core::{Examples, FitReal, Queries, Scores};
 use attribench_engine::{
     files::parameters::{self, Names},
-    plan::Plan,
+    plan::{Plan, PlannedMethod},
     recording::{NumberBytes, RecordedStep, record_segment, state_of_bytes},
+    scored_again::{Asked, score_again},
     spec::Precision,
-    training::Trainer,
+    store::Store,
+    training::{State, Trainer},
 };
 use attribench_provenance::{
-    Digest, LogReader, TreeReader, leaf_hash,
+    Digest, LogReader, StateDigest, TreeReader, leaf_hash,
     records::{
-        Bits, Column, Commitment, Count, Item, Kept, Payout, Record, Settlement, Step, Total,
-        from_bytes, to_bytes,
+        Attribution, Bits, Column, Commitment, Count, Item, Kept, Kind, Payout, QueryScores,
+        Record, Settlement, Step, Total, from_bytes, to_bytes,
     },
-    state,
+    state::{self, StateBytes},
 };
 
-use super::record::{Origins, items, postings, settled_again};
+use super::record::{Origins, items, postings, query_contents, scale_name, settled_again};
+
+/// Position of an entry that is wrong, and why.
+pub type Wrong = (u64, String);
 
 /// What an audit found.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,12 +44,16 @@ pub struct Audit {
     pub steps: usize,
     /// Steps taken again: those drawn, and those between them and the state before.
     pub replayed: usize,
+    /// Attributions of the run.
+    pub attributions: usize,
+    /// Attributions computed again: those drawn.
+    pub scored: usize,
     /// Settlements made again by their rule, from the scores that stand in the log.
     pub settled: usize,
     /// Settlements by scores that stand outside of the log.
     pub unsettled: usize,
     /// The first entry that is wrong, with the reason.
-    pub wrong: Option<(u64, String)>,
+    pub wrong: Option<Wrong>,
 }
 
 /// What a log says of a training, with the position of every entry.
@@ -47,27 +61,54 @@ struct Recorded {
     commitment: Commitment,
     steps: Vec<(u64, Step)>,
     kept: Vec<(u64, Kept)>,
-    /// Positions of the attributions.
-    attributions: Vec<u64>,
+    attributions: Vec<(u64, Attribution)>,
     settlements: Vec<(u64, Settlement)>,
 }
 
-/// Takes `count` steps again, drawn by `lot`, from the states kept before them, and makes every
-/// settlement again.
+/// How much an audit does again.
+#[derive(Clone, Copy, Debug)]
+pub struct Draws {
+    /// Steps.
+    pub steps: usize,
+    /// Attributions.
+    pub scores: usize,
+    /// What decides which: nobody knew it when the log was signed.
+    pub lot: Digest,
+}
+
+/// Takes steps again, drawn by a lot, from the states kept before them, computes attributions again
+/// that are drawn likewise, and makes every settlement again.
+///
+/// `origins` is what is known of licences and dates.
 ///
 /// # Errors
 /// When the log cannot be read. That it is wrong is no error: see [`Audit::wrong`].
-pub fn audit(folder: &Path, plan: &Plan, count: usize, lot: Digest) -> Result<Audit> {
+pub fn audit(folder: &Path, plan: &Plan, origins: &Origins, draws: Draws) -> Result<Audit> {
     let recorded = read(folder)?;
-    let drawn = draw(recorded.steps.len(), count, lot);
-    let (drawn_steps, steps) = (drawn.len(), recorded.steps.len());
-    let mut audit =
-        Audit { drawn: drawn_steps, steps, replayed: 0, settled: 0, unsettled: 0, wrong: None };
-    audit.wrong = wrong_manifest(folder, plan, &recorded.commitment)?;
+    let (steps, attributions) = (recorded.steps.len(), recorded.attributions.len());
+    let drawn = draw(steps, draws.steps, draws.lot);
+    let scored = draw(attributions, draws.scores, draws.lot);
+    let mut audit = Audit {
+        drawn: drawn.len(),
+        steps,
+        replayed: 0,
+        attributions,
+        scored: 0,
+        settled: 0,
+        unsettled: 0,
+        wrong: None,
+    };
+    audit.wrong = wrong_manifest(folder, plan, origins, &recorded.commitment)?;
     if audit.wrong.is_none() {
         audit.wrong = match plan.spec.precision {
             Precision::F32 => replay::<f32>(folder, plan, &recorded, &drawn, &mut audit)?,
             Precision::F64 => replay::<f64>(folder, plan, &recorded, &drawn, &mut audit)?,
+        };
+    }
+    if audit.wrong.is_none() {
+        audit.wrong = match plan.spec.precision {
+            Precision::F32 => wrong_scores::<f32>(folder, plan, &recorded, &scored, &mut audit)?,
+            Precision::F64 => wrong_scores::<f64>(folder, plan, &recorded, &scored, &mut audit)?,
         };
     }
     if audit.wrong.is_none() {
@@ -80,23 +121,24 @@ pub fn audit(folder: &Path, plan: &Plan, count: usize, lot: Digest) -> Result<Au
 ///
 /// # Errors
 /// When it cannot be read as parameters of the plan's model.
-pub fn holds_state(weights: &Path, plan: &Plan, state: Digest) -> Result<bool> {
+pub fn holds_state(weights: &Path, plan: &Plan, state: StateDigest) -> Result<bool> {
     match plan.spec.precision {
         Precision::F32 => holds_state_in::<f32>(weights, plan, state),
         Precision::F64 => holds_state_in::<f64>(weights, plan, state),
     }
 }
 
-fn holds_state_in<T: FitReal>(weights: &Path, plan: &Plan, state: Digest) -> Result<bool> {
+fn holds_state_in<T: FitReal>(weights: &Path, plan: &Plan, state: StateDigest) -> Result<bool> {
     let layout = T::model(plan.model.as_ref()).layout();
     let (theta, _) = parameters::load::<T>(weights, layout, Names::OWN)?;
-    Ok(Digest::of(&T::to_le_bytes(&theta)) == state)
+    Ok(StateDigest::of(&T::le_bytes(&theta)) == state)
 }
 
-/// The first `count` steps in the order of a hash that nobody could know when the log was written.
-fn draw(steps: usize, count: usize, lot: Digest) -> Vec<usize> {
-    let rank = |step: &usize| Digest::of(&[&lot.0[..], &step.to_be_bytes()].concat());
-    let mut order: Vec<usize> = (0..steps).collect();
+/// The first `count` of so many things in the order of a hash that nobody could know when the log
+/// was written.
+fn draw(things: usize, count: usize, lot: Digest) -> Vec<usize> {
+    let rank = |thing: &usize| Digest::of(&[&lot.0[..], &thing.to_be_bytes()].concat());
+    let mut order: Vec<usize> = (0..things).collect();
     order.sort_by_cached_key(rank);
     order.truncate(count);
     order.sort_unstable();
@@ -112,7 +154,7 @@ fn read(folder: &Path) -> Result<Recorded> {
             Record::Commitment(record) => commitment = Some(record),
             Record::Step(record) => steps.push((index, record)),
             Record::Kept(record) => kept.push((index, record)),
-            Record::Attribution(_) => attributions.push(index),
+            Record::Attribution(record) => attributions.push((index, record)),
             Record::Settlement(record) => settlements.push((index, record)),
             _ => {}
         }
@@ -121,25 +163,37 @@ fn read(folder: &Path) -> Result<Recorded> {
     Ok(Recorded { commitment, steps, kept, attributions, settlements })
 }
 
-/// Whether the data of the specification are those of the manifest.
+/// Whether the data of the specification are those of the manifest, with their owners, licences and
+/// dates.
 fn wrong_manifest(
     folder: &Path,
     plan: &Plan,
+    origins: &Origins,
     commitment: &Commitment,
-) -> Result<Option<(u64, String)>> {
+) -> Result<Option<Wrong>> {
     let (size, examples) = (commitment.manifest_size.0, plan.train.len());
     if size != examples as u64 {
         let words = format!("its manifest has {size} examples, the specification gives {examples}");
         return Ok(Some((0, words)));
     }
     let manifest = TreeReader::open(&folder.join("manifest"), size);
-    for (entry, facts) in manifest.entries().zip(items(plan, &Origins::default())) {
+    for (entry, facts) in manifest.entries().zip(items(plan, origins)) {
         let item: Item = from_bytes(&entry?).context("the manifest")?;
         let owner = &plan.train.contributors()[facts.owner as usize];
         let found = (item.example.0, item.content, &item.contributor);
         if found != (u64::from(facts.example), facts.content, owner) {
             let words =
                 format!("its manifest has another example {} than the data", item.example.0);
+            return Ok(Some((0, words)));
+        }
+        let expected = (&facts.licence, facts.time.unwrap_or(commitment.time.0));
+        if (&item.licence, item.time.0) != expected {
+            let words = format!(
+                "its manifest has example {} under `{}`, of {}; the data say `{}`, {}\n\
+                 hint: licences and dates that a run took from a Croissant description are \
+                 compared with `--croissant FILE`",
+                item.example.0, item.licence, item.time.0, expected.0, expected.1
+            );
             return Ok(Some((0, words)));
         }
     }
@@ -152,7 +206,7 @@ fn replay<T: FitReal>(
     recorded: &Recorded,
     drawn: &[usize],
     audit: &mut Audit,
-) -> Result<Option<(u64, String)>> {
+) -> Result<Option<Wrong>> {
     let train = Examples::<T>::from_dataset(&plan.train);
     let queries = Queries { examples: plan.all_queries::<T>(), utility: plan.spec.utility };
     let model = T::model(plan.model.as_ref());
@@ -176,16 +230,14 @@ fn replay<T: FitReal>(
         let last = drawn.iter().copied().filter(|step| (from..end).contains(step)).max();
         let Some(last) = last else { continue };
         let stored = state::read(folder, kept.step.0)?;
-        let numbers = |bytes: &[u8]| NumberBytes { width: stored.width, bytes: bytes.to_vec() };
-        let (parameters, optimizer) = (numbers(&stored.parameters), numbers(&stored.optimizer));
-        let start = state_of_bytes(&trainer, from, &parameters, &optimizer);
+        let start = state_of(&trainer, kept.step.0, &stored);
         let right = stored.digests() == (kept.state, kept.optimizer)
             && start.as_ref().is_some_and(|start| from > 0 || *start == trainer.start());
         let Some(start) = start.filter(|_| right) else {
             return Ok(Some((*index, format!("the state kept at step {from} is another one"))));
         };
         let mut wrong = None;
-        let mut compare = |step: RecordedStep| {
+        let mut compare = |step: RecordedStep<'_>| {
             audit.replayed += 1;
             let (index, entry) = &recorded.steps[step.index];
             let Some(words) = difference(entry, &step) else { return Ok(()) };
@@ -202,15 +254,175 @@ fn replay<T: FitReal>(
     Ok(None)
 }
 
+/// The first of the drawn attributions that its method does not give, from the states that were
+/// kept.
+fn wrong_scores<T: FitReal>(
+    folder: &Path,
+    plan: &Plan,
+    recorded: &Recorded,
+    drawn: &[usize],
+    audit: &mut Audit,
+) -> Result<Option<Wrong>> {
+    let mut asked = Vec::new();
+    for &place in drawn {
+        let (index, entry) = &recorded.attributions[place];
+        let Some(found) = Asked::of(plan, &entry.label, &entry.parameters) else {
+            let words = format!("`{}` is no method of the specification so set", entry.label);
+            return Ok(Some((*index, words)));
+        };
+        if let Some(words) = unlike_the_plan(plan, entry, found.planned) {
+            return Ok(Some((*index, words)));
+        }
+        asked.push(found);
+    }
+    if asked.is_empty() {
+        return Ok(None);
+    }
+    let states = match kept_states::<T>(folder, plan, &recorded.kept)? {
+        Ok(states) => states,
+        Err(wrong) => return Ok(Some(wrong)),
+    };
+    // Scores that somebody filed are not believed.
+    let scratch = Scratch::new()?;
+    let again = score_again(plan, states, &asked, &Store::open(&scratch.0)?);
+    for (&place, scored) in drawn.iter().zip(again) {
+        let (index, entry) = &recorded.attributions[place];
+        let folder = folder.join(format!("attributions/{place}/scores"));
+        let words = match scored {
+            Ok(scored) => unlike_the_method(&folder, plan, entry, &scored.scores)?,
+            Err(error) => Some(format!("its scores cannot be computed again: {error}")),
+        };
+        if let Some(words) = words {
+            return Ok(Some((*index, words)));
+        }
+        audit.scored += 1;
+    }
+    Ok(None)
+}
+
+/// A folder that nobody else knows, for as long as scores are computed.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> Result<Self> {
+        let folder = std::env::temp_dir().join(format!("attribench-audit-{}", Digest::random()));
+        fs::create_dir(&folder).with_context(|| folder.display().to_string())?;
+        Ok(Self(folder))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What is left of it is found by whoever tidies the folder of such folders.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// States that a run kept, to be walked from; or the entry that does not hold one of them.
+fn kept_states<T: FitReal>(
+    folder: &Path,
+    plan: &Plan,
+    kept: &[(u64, Kept)],
+) -> Result<Result<Vec<State<T>>, Wrong>> {
+    let train = Examples::<T>::from_dataset(&plan.train);
+    let model = T::model(plan.model.as_ref());
+    let trainer = Trainer::new(model, &train, &plan.spec.training.value, plan.spec.seed)
+        .with_keeping(plan.spec.replay_states);
+    let steps: Vec<usize> = kept.iter().map(|(_, kept)| kept.step.0 as usize).collect();
+    if steps != trainer.kept_steps() {
+        let index = kept.last().map_or(0, |(index, _)| *index);
+        return Ok(Err((index, "other states were kept than the specification says".to_owned())));
+    }
+    let mut states = Vec::with_capacity(kept.len());
+    for (index, kept) in kept {
+        let stored = state::read(folder, kept.step.0)?;
+        let right = stored.digests() == (kept.state, kept.optimizer);
+        let Some(state) = state_of(&trainer, kept.step.0, &stored).filter(|_| right) else {
+            let words = format!("the state kept at step {} is another one", kept.step.0);
+            return Ok(Err((*index, words)));
+        };
+        states.push(state);
+    }
+    Ok(Ok(states))
+}
+
+fn state_of<T: FitReal>(
+    trainer: &Trainer<'_, T>,
+    step: u64,
+    stored: &StateBytes<'_>,
+) -> Option<State<T>> {
+    let numbers = |bytes| NumberBytes { width: stored.width, bytes: Cow::Borrowed(bytes) };
+    let (parameters, optimizer) = (numbers(&stored.parameters), numbers(&stored.optimizer));
+    state_of_bytes(trainer, step as usize, &parameters, &optimizer)
+}
+
+/// What an entry says of a method otherwise than the specification does.
+fn unlike_the_plan(plan: &Plan, entry: &Attribution, planned: &PlannedMethod) -> Option<String> {
+    let info = planned.method().info();
+    let (access, scale) = (planned.level().to_string(), scale_name(info.scale));
+    let said = (entry.method.as_str(), entry.access.as_str(), entry.scale.as_str());
+    let is = (info.name, access.as_str(), scale);
+    if said != is {
+        return Some(format!("says {said:?} of method, access and scale, which are {is:?}"));
+    }
+    let words = "its queries are not those of the specification";
+    let same = entry.queries == query_contents(plan);
+    (!same).then(|| words.to_owned())
+}
+
+/// What is recorded of scores otherwise than they are, to the bit.
+fn unlike_the_method(
+    folder: &Path,
+    plan: &Plan,
+    entry: &Attribution,
+    scores: &Scores,
+) -> Result<Option<String>> {
+    let queries = plan.queries.ids();
+    if entry.scores_size.0 != queries.len() as u64 {
+        let (found, expected) = (entry.scores_size.0, queries.len());
+        return Ok(Some(format!("has scores for {found} queries, and {expected} were asked")));
+    }
+    let tree = TreeReader::open(folder, entry.scores_size.0);
+    for ((leaf, id), column) in tree.entries().zip(queries).zip(scores.values().columns()) {
+        let recorded: QueryScores = from_bytes(&leaf?)?;
+        let found: Vec<f64> = column.to_vec();
+        let bits = Column::of(found.iter().copied().map(Bits).collect());
+        let (query, kind) = (Count(u64::from(id.0)), Kind::default());
+        let expected = QueryScores { kind, query, scores: bits };
+        if to_bytes(&recorded) == to_bytes(&expected) {
+            continue;
+        }
+        return Ok(Some(unlike_words(plan, &recorded, &expected)));
+    }
+    Ok(None)
+}
+
+fn unlike_words(plan: &Plan, recorded: &QueryScores, expected: &QueryScores) -> String {
+    let query = expected.query.0;
+    let (Column::Values(said), Column::Values(found)) = (&recorded.scores, &expected.scores) else {
+        return format!("the scores for query {query} are not those that its method gives");
+    };
+    let differs = |(said, found): (&Bits, &Bits)| said.0.to_bits() != found.0.to_bits();
+    match (recorded.query == expected.query, said.iter().zip(found).position(differs)) {
+        (true, Some(place)) if said.len() == found.len() => format!(
+            "score of example {} for query {query}: recorded {:e}, found {:e}",
+            plan.train.ids()[place].0,
+            said[place].0,
+            found[place].0
+        ),
+        _ => format!("other scores stand where those for query {query} belong"),
+    }
+}
+
 /// The first settlement that its rule does not make of the scores that it pays by.
 fn wrong_settlement(
     folder: &Path,
     plan: &Plan,
     recorded: &Recorded,
     audit: &mut Audit,
-) -> Result<Option<(u64, String)>> {
+) -> Result<Option<Wrong>> {
     for (place, (index, paid)) in recorded.settlements.iter().enumerate() {
-        let by = recorded.attributions.iter().position(|at| *at == paid.attribution.0);
+        let by = recorded.attributions.iter().position(|(at, _)| *at == paid.attribution.0);
         let Some(by) = by else {
             return Ok(Some((*index, "it pays by no attribution".to_owned())));
         };
@@ -285,7 +497,7 @@ fn wrong_order<T: attribench_core::Real>(
 }
 
 /// What an entry says otherwise than the step that was taken again.
-fn difference(entry: &Step, step: &RecordedStep) -> Option<String> {
+fn difference(entry: &Step, step: &RecordedStep<'_>) -> Option<String> {
     let batch = Column::of(step.batch.iter().map(|&id| Count(u64::from(id))).collect());
     if entry.batch != batch {
         return Some("another batch was recorded".to_owned());
@@ -293,9 +505,9 @@ fn difference(entry: &Step, step: &RecordedStep) -> Option<String> {
     if entry.rate.0.to_bits() != step.learning_rate.to_bits() {
         return Some(format!("recorded rate {}, taken {}", entry.rate.0, step.learning_rate));
     }
-    let state = Digest::of(&step.parameters.bytes);
+    let state = StateDigest::of(&step.parameters.bytes);
     if entry.state != state {
-        let short = |digest: Digest| digest.to_string()[..12].to_owned();
+        let short = |digest: StateDigest| digest.digits()[..12].to_owned();
         let (recorded, reached) = (short(entry.state), short(state));
         return Some(format!("recorded state {recorded}..., reached {reached}..."));
     }

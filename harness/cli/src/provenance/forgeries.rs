@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use attribench_core::{Estimate, ForgeryFinding, Row};
 use attribench_engine::{plan::Plan, spec::Forgery};
 use attribench_provenance::{
-    Digest, Log, LogReader, SigningKey, TreeReader, VerifyingKey,
+    Digest, Log, LogReader, SigningKey, StateDigest, TreeReader, VerifyingKey,
     recorder::{
         AttributionFacts, ItemFacts, Recorder, RunFacts, SettlementFacts, StepFacts,
         contributor_totals,
@@ -26,8 +26,8 @@ use attribench_provenance::{
 use crate::treasury::units;
 
 use super::{
-    audit,
-    record::{postings, settled_again},
+    audit::{self, Draws},
+    record::{Origins, postings, settled_again},
 };
 
 /// Steps that one audit draws.
@@ -42,7 +42,7 @@ const AUDITS: usize = 50;
 pub fn findings(
     folder: &Path,
     scratch: &Path,
-    plan: &Plan,
+    (plan, origins): (&Plan, &Origins),
     key: &SigningKey,
     forgeries: &[Forgery],
 ) -> Result<Vec<ForgeryFinding>> {
@@ -53,7 +53,7 @@ pub fn findings(
         .map(|forgery| {
             let place = scratch.join(forgery.name());
             told.clone().forged(*forgery)?.record(&place, key, *forgery)?;
-            let found = check(*forgery, folder, &place, plan, &[key.public()])?;
+            let found = check(*forgery, folder, &place, (plan, origins), &[key.public()])?;
             Ok(ForgeryFinding { entries_read, ..found })
         })
         .collect()
@@ -89,14 +89,15 @@ fn check(
     forgery: Forgery,
     kept: &Path,
     forged: &Path,
-    plan: &Plan,
+    (plan, origins): (&Plan, &Origins),
     trusted: &[VerifyingKey],
 ) -> Result<ForgeryFinding> {
     let verified = verify(forged, trusted);
     let (mut found, mut replayed, mut words) = (0, 0, None);
     for lot in 0..AUDITS {
         let lot = Digest::of(format!("lot {lot}").as_bytes());
-        let audit = audit::audit(forged, plan, DRAWN, lot)?;
+        let draws = Draws { steps: DRAWN, scores: usize::MAX, lot };
+        let audit = audit::audit(forged, plan, origins, draws)?;
         replayed += audit.replayed;
         if let Some((index, reason)) = audit.wrong {
             found += 1;
@@ -138,7 +139,7 @@ struct Told {
     items: Vec<ItemFacts>,
     contributors: Vec<String>,
     steps: Vec<ToldStep>,
-    states: Vec<(u64, StateBytes)>,
+    states: Vec<(u64, StateBytes<'static>)>,
     end: End,
     attributions: Vec<AttributionFacts>,
     settlements: Vec<SettlementFacts>,
@@ -149,7 +150,7 @@ struct ToldStep {
     step: u64,
     rate: f64,
     batch: Vec<u32>,
-    state: Digest,
+    state: StateDigest,
     credits: Vec<f64>,
 }
 

@@ -18,7 +18,7 @@ use attribench_engine::{
     spec::Precision,
 };
 use attribench_provenance::{
-    Digest, LogError, SigningKey, croissant,
+    Digest, LogError, SigningKey, StateDigest, croissant,
     recorder::{
         AttributionFacts, ItemFacts, Recorder as LogRecorder, RunFacts, SettlementFacts, StepFacts,
     },
@@ -55,11 +55,13 @@ pub struct Origins {
 }
 
 impl Origins {
-    /// From a Croissant description, whose contributors must be those of the run.
+    /// From a Croissant description, whose contributors must be those of the run; nothing is known
+    /// where there is none.
     ///
     /// # Errors
     /// When the file cannot be read, or names somebody who gave nothing.
-    pub fn read(file: &Path, plan: &Plan) -> Result<Self> {
+    pub fn of(file: Option<&Path>, plan: &Plan) -> Result<Self> {
+        let Some(file) = file else { return Ok(Self::default()) };
         let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
         let card = croissant::import(&text).with_context(|| file.display().to_string())?;
         let known = plan.train.contributors();
@@ -160,12 +162,12 @@ impl Recorder for RunRecorder<'_> {
         Ok(())
     }
 
-    fn step(&mut self, step: RecordedStep) -> Result<(), String> {
+    fn step(&mut self, step: RecordedStep<'_>) -> Result<(), String> {
         let facts = StepFacts {
             step: step.index as u64,
             rate: step.learning_rate,
             batch: &step.batch,
-            state: Digest::of(&step.parameters.bytes),
+            state: StateDigest::of(&step.parameters.bytes),
             credits: &step.credits,
         };
         self.log()?.step(facts).map_err(|error| error.to_string())
@@ -174,8 +176,8 @@ impl Recorder for RunRecorder<'_> {
     fn keep(
         &mut self,
         steps: usize,
-        parameters: NumberBytes,
-        optimizer: NumberBytes,
+        parameters: NumberBytes<'_>,
+        optimizer: NumberBytes<'_>,
     ) -> Result<(), String> {
         let state = StateBytes {
             width: parameters.width,
@@ -301,7 +303,6 @@ fn attribution(
         ("trainings", scored.cost.trainings),
     ];
     let zero = Digest::default();
-    let content: Vec<u8> = (0..queries).flat_map(|row| content(&plan.queries, row).0).collect();
     let entry = Attribution {
         access: planned.level().to_string(),
         commitment: Count(0),
@@ -312,7 +313,7 @@ fn attribution(
         label: planned.label.clone(),
         method: method.info().name.to_owned(),
         parameters: attributed.parameters.to_string(),
-        queries: Digest::of(&content),
+        queries: query_contents(plan),
         scale: scale_name(scored.scores.scale()).to_owned(),
         scores_root: zero,
         scores_size: Count(0),
@@ -327,7 +328,14 @@ fn attribution(
     }
 }
 
-fn scale_name(scale: Scale) -> &'static str {
+/// Digest of what is asked.
+pub fn query_contents(plan: &Plan) -> Digest {
+    let rows = 0..plan.queries.len();
+    Digest::of(&rows.flat_map(|row| content(&plan.queries, row).0).collect::<Vec<u8>>())
+}
+
+/// Name of a scale as attributions say it.
+pub fn scale_name(scale: Scale) -> &'static str {
     match scale {
         Scale::Unit => "unit",
         Scale::Derivative => "derivative",

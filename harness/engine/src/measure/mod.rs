@@ -120,9 +120,7 @@ pub fn measure(
     progress.advance(1);
     maker.money_rows()?;
     progress.end();
-    let conditions = &measurement.plan.conditions;
-    maker.record.verdicts =
-        conditions.iter().map(|condition| condition.check(&maker.record.rows)).collect();
+    measurement.plan.judge(&mut maker.record);
     Ok(maker.record)
 }
 

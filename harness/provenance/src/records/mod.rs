@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use thiserror::Error;
 
-use crate::hash::Digest;
+use crate::hash::{Digest, StateDigest};
 pub use values::{Bits, Column, Count, Kind, Kinded, Shape};
 
 /// Why bytes are no record.
@@ -239,21 +239,21 @@ records! {
     }
 
     /// State of the run that was kept, so that steps can be taken again from it.
-    Kept = "checkpoint/v1" {
+    Kept = "checkpoint/v2" {
         /// What this is.
         kind: Kind<Kept>,
         /// Digest of the optimiser's state.
-        optimizer: Digest,
+        optimizer: StateDigest,
         /// Position of the entry of the state kept before; of the commitment for the first.
         parent: Count,
         /// Digest of the parameters.
-        state: Digest,
+        state: StateDigest,
         /// Steps taken.
         step: Count,
     }
 
     /// One step.
-    Step = "step/v1" {
+    Step = "step/v2" {
         /// Numbers of the examples in the batch, in order.
         batch: Column<Count>,
         /// Credit of each of them: first-order gain in the mean utility of the credited queries.
@@ -263,13 +263,13 @@ records! {
         /// Learning rate.
         rate: Bits,
         /// Digest of the parameters after the step.
-        state: Digest,
+        state: StateDigest,
         /// Number of the step, from 0.
         step: Count,
     }
 
     /// Last entry of the training.
-    End = "end/v1" {
+    End = "end/v2" {
         /// Root of the tree in `credits/`: one leaf a contributor.
         credits_root: Digest,
         /// What this is.
@@ -279,7 +279,7 @@ records! {
         /// The seed.
         seed: Count,
         /// Digest of the final parameters.
-        state: Digest,
+        state: StateDigest,
         /// Steps taken.
         steps: Count,
         /// When the training ended.

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, marker::PhantomData};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::{Value, json};
 
-use crate::hash::{Digest, digit};
+use crate::hash::{Digest, StateDigest, digit};
 
 /// A type that a JSON Schema describes.
 pub trait Shape {
@@ -89,6 +89,12 @@ impl Shape for Digest {
     }
 }
 
+impl Shape for StateDigest {
+    fn schema() -> Value {
+        json!({"type": "string", "pattern": "^blake3:[0-9a-f]{64}$"})
+    }
+}
+
 impl Shape for String {
     fn schema() -> Value {
         json!({"type": "string"})
@@ -142,7 +148,7 @@ impl<T: Shape> Shape for Column<T> {
 
 /// A record that says of itself what it is.
 pub trait Kinded {
-    /// Its kind with its version, for instance `step/v1`.
+    /// Its kind with its version, for instance `step/v2`.
     const KIND: &'static str;
 }
 

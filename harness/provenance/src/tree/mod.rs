@@ -5,8 +5,8 @@ mod spine;
 mod writer;
 
 pub use reader::TreeReader;
+pub(crate) use writer::{Behind, replace, write_tree_behind, write_whole};
 pub use writer::{TreeWriter, write_tree};
-pub(crate) use writer::{replace, sync, write_whole};
 
 use crate::{error::LogError, hash::Digest};
 

@@ -10,6 +10,7 @@ use std::{
 use crate::{
     error::LogError,
     hash::{Digest, empty_root, leaf_hash, node_hash, root_of},
+    proof::full_subtrees,
     tile::{Shelf, TILE_HEIGHT, TILE_WIDTH, path},
     tree::{LONGEST_ENTRY, See, TreeHead, spine::Spine},
 };
@@ -129,6 +130,25 @@ impl TreeReader {
         }
         path.reverse();
         Ok(path)
+    }
+
+    /// Roots of the full subtrees that the first `from` entries make up, from left to right: with
+    /// them, whoever holds all entries from there on and the root sees that none is left out.
+    ///
+    /// # Errors
+    /// When `from` is too large, or a tile is missing or damaged.
+    pub fn before(&self, from: u64) -> Result<Vec<Digest>, LogError> {
+        if from > self.size {
+            return Err(LogError::OutOfRange { index: from, size: self.size });
+        }
+        let (mut tiles, mut start) = (Tiles::new(), 0);
+        full_subtrees(from)
+            .map(|height| {
+                let found = self.node(height, start, &mut tiles);
+                start += 1 << height;
+                found
+            })
+            .collect()
     }
 
     /// Reads everything, computes every hash again and compares it with the tiles.

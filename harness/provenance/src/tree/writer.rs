@@ -5,6 +5,8 @@ use std::{
     fs::{self, File},
     io::Write as _,
     path::{Path, PathBuf},
+    sync::mpsc::{Sender, channel},
+    thread::{JoinHandle, ScopedJoinHandle},
 };
 
 use crate::{
@@ -103,14 +105,14 @@ impl TreeWriter {
         self.bundle.extend(entry);
         if (index + 1).is_multiple_of(TILE_WIDTH) {
             let file = path(&self.folder, Shelf::Entries, index / TILE_WIDTH, TILE_WIDTH);
-            write_whole(&file, &self.bundle)?;
+            write_whole(&file, &[&self.bundle])?;
             self.unsynced.push(file);
             self.bundle.clear();
         }
         let (folder, unsynced) = (&self.folder, &mut self.unsynced);
         self.spine.push(leaf_hash(entry), &mut |level, index, hashes| {
             let file = path(folder, Shelf::Hashes(level), index, TILE_WIDTH);
-            write_whole(&file, &concatenated(hashes))?;
+            write_whole(&file, &[&concatenated(hashes)])?;
             unsynced.push(file);
             Ok(())
         })?;
@@ -134,6 +136,14 @@ impl TreeWriter {
             self.flushed = self.spine.size();
         }
         Ok(self.head())
+    }
+
+    /// Writes everything that was appended, and leaves it to `behind` to bring it to the disk;
+    /// leaves are small beside states, and so not counted there.
+    fn flush_behind(mut self, behind: &mut Behind) -> Result<TreeHead, LogError> {
+        self.write_partial_tiles()?;
+        behind.bring(self.unsynced, 0);
+        Ok(self.spine.head())
     }
 
     /// Removes partial tiles that fuller ones have replaced. Whoever has signed a head calls this
@@ -168,7 +178,7 @@ impl TreeWriter {
         for (file, bytes) in partial {
             // A tile of this width is not touched again: an older head may rest on it.
             if !before.contains(&file) {
-                write_whole(&file, &bytes)?;
+                write_whole(&file, &[&bytes])?;
                 self.unsynced.push(file.clone());
             }
             self.partial.push(file);
@@ -186,11 +196,30 @@ pub fn write_tree<B: AsRef<[u8]>>(
     folder: &Path,
     entries: impl IntoIterator<Item = B>,
 ) -> Result<TreeHead, LogError> {
+    appended(folder, entries)?.flush()
+}
+
+/// As [`write_tree`], on the disk once `behind` was waited for.
+///
+/// # Errors
+/// As [`TreeWriter::append`].
+pub(crate) fn write_tree_behind<B: AsRef<[u8]>>(
+    folder: &Path,
+    entries: impl IntoIterator<Item = B>,
+    behind: &mut Behind,
+) -> Result<TreeHead, LogError> {
+    appended(folder, entries)?.flush_behind(behind)
+}
+
+fn appended<B: AsRef<[u8]>>(
+    folder: &Path,
+    entries: impl IntoIterator<Item = B>,
+) -> Result<TreeWriter, LogError> {
     let mut writer = TreeWriter::create(folder)?;
     for entry in entries {
         writer.append(entry.as_ref())?;
     }
-    writer.flush()
+    Ok(writer)
 }
 
 fn concatenated(hashes: &[Digest]) -> Vec<u8> {
@@ -198,7 +227,9 @@ fn concatenated(hashes: &[Digest]) -> Vec<u8> {
 }
 
 /// Writes a file that is seen whole or not at all; it reaches the disk with [`sync`].
-pub(crate) fn write_whole(file: &Path, bytes: &[u8]) -> Result<(), LogError> {
+///
+/// What it holds comes in `parts`, so that nobody has to put them together first.
+pub(crate) fn write_whole(file: &Path, parts: &[&[u8]]) -> Result<(), LogError> {
     let beside = file.with_extension("new");
     let created = match File::create(&beside) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -209,7 +240,7 @@ pub(crate) fn write_whole(file: &Path, bytes: &[u8]) -> Result<(), LogError> {
         created => created,
     };
     created
-        .and_then(|mut file| file.write_all(bytes))
+        .and_then(|mut file| parts.iter().try_for_each(|part| file.write_all(part)))
         .and_then(|()| fs::rename(&beside, file))
         .map_err(LogError::io(file))
 }
@@ -218,8 +249,61 @@ pub(crate) fn write_whole(file: &Path, bytes: &[u8]) -> Result<(), LogError> {
 /// for together, and one after the other would wait for the disk once a file.
 const AT_ONCE: usize = 16;
 
+/// Bytes that are brought to the disk together: below, asking for them costs more than writing.
+const BYTES_TOGETHER: usize = 4 << 20;
+
+/// Brings files to the disk while whoever wrote them goes on.
+pub(crate) struct Behind {
+    root: PathBuf,
+    gathered: Vec<PathBuf>,
+    bytes: usize,
+    at_work: Option<AtWork>,
+}
+
+/// Who is told of files, and who waits for the disk until nobody tells any more.
+type AtWork = (Sender<Vec<PathBuf>>, JoinHandle<Result<(), LogError>>);
+
+impl Behind {
+    /// For files below `root`.
+    pub(crate) fn new(root: &Path) -> Self {
+        Self { root: root.to_owned(), gathered: Vec::new(), bytes: 0, at_work: None }
+    }
+
+    /// Takes files of so many bytes; they are brought to the disk once there are enough of them.
+    pub(crate) fn bring(&mut self, files: impl IntoIterator<Item = PathBuf>, bytes: usize) {
+        self.gathered.extend(files);
+        self.bytes += bytes;
+        if self.bytes < BYTES_TOGETHER {
+            return;
+        }
+        self.bytes = 0;
+        let (tell, _) = self.at_work.get_or_insert_with(|| {
+            let (root, (tell, told)) = (self.root.clone(), channel());
+            (
+                tell,
+                std::thread::spawn(move || told.iter().try_for_each(|files| sync(&root, &files))),
+            )
+        });
+        // Who stopped listening has met an error, which is told to whoever waits.
+        let _ = tell.send(std::mem::take(&mut self.gathered));
+    }
+
+    /// Waits until all of them, and the folders that name them, are there.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub(crate) fn wait(&mut self) -> Result<(), LogError> {
+        let left = std::mem::take(&mut self.gathered);
+        self.bytes = 0;
+        let done = if left.is_empty() { Ok(()) } else { sync(&self.root, &left) };
+        let Some((tell, thread)) = self.at_work.take() else { return done };
+        drop(tell);
+        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)).and(done)
+    }
+}
+
 /// Waits until files, and the folders that name them, are on the disk.
-pub(crate) fn sync(root: &Path, files: &[PathBuf]) -> Result<(), LogError> {
+fn sync(root: &Path, files: &[PathBuf]) -> Result<(), LogError> {
     let mut folders = BTreeSet::from([root.to_owned()]);
     for file in files {
         let above = file.ancestors().skip(1).take_while(|folder| *folder != root);
@@ -241,7 +325,7 @@ fn sync_all(paths: &[PathBuf]) -> Result<(), LogError> {
     std::thread::scope(|scope| {
         let others: Vec<_> = parts.map(|part| scope.spawn(move || sync_part(part))).collect();
         let done = sync_part(own);
-        let join = |other: std::thread::ScopedJoinHandle<'_, _>| {
+        let join = |other: ScopedJoinHandle<'_, _>| {
             other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         };
         others.into_iter().map(join).fold(done, Result::and)

@@ -63,9 +63,10 @@ pub fn items() -> Vec<ItemFacts> {
 }
 
 /// State after some steps: three parameters and one number of an optimiser.
-pub fn state(step: u64) -> StateBytes {
-    let parameters = (0..3).flat_map(|place| (step as f32 + place as f32).to_le_bytes()).collect();
-    StateBytes { width: 4, parameters, optimizer: 0.5f32.to_le_bytes().to_vec() }
+pub fn state(step: u64) -> StateBytes<'static> {
+    let number = |place: f32| (step as f32 + place).to_le_bytes();
+    let parameters = (0..3u8).map(f32::from).flat_map(number).collect();
+    StateBytes { width: 4, parameters, optimizer: 0.5f32.to_le_bytes().to_vec().into() }
 }
 
 /// Credits of a batch at a step.
