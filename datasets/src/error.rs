@@ -196,6 +196,14 @@ pub enum SourceError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A file that says how an encoder cuts texts is not usable.
+    #[error("{file}: {reason}\nhint: tokenizers are read as Hugging Face's tokenizer.json")]
+    Pieces {
+        /// Path of the file.
+        file: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A line has more or fewer fields than the lines before it.
     #[error(
         "{file}: line {line}: found {found} fields, expected {expected}\n\

@@ -308,15 +308,6 @@ impl<'a, T: Real> Splitter<'a, T> {
             .collect()
     }
 
-    /// `min(1, c / |G|)` of the step's gradient.
-    fn clip_factor(&self, step: &Step<'_, T>) -> f64 {
-        if self.update.clip_norm.is_none() {
-            return 1.0;
-        }
-        let sum = self.batch_gradient(step);
-        self.update.clip_factor(sum.iter().map(|value| value.to_f64() * value.to_f64()).sum())
-    }
-
     /// `sum_i w_i g_i` over the batch, `p`.
     fn batch_gradient(&self, step: &Step<'_, T>) -> Vec<T> {
         let batch = self.view.train().select(step.rows);
@@ -415,7 +406,7 @@ impl<'a, T: Real> Splitter<'a, T> {
 impl<T: Real> Observer<T> for Splitter<'_, T> {
     fn step(&mut self, step: &Step<'_, T>) -> Result<(), RunError> {
         let path = self.path(step);
-        let clip = self.clip_factor(step);
+        let clip = step.clip_factor;
         let columns = self.credits.decay.len();
         let mut products = Array2::zeros((step.rows.len(), columns));
         let direct = self.tail.as_ref().map_or(1.0, |tail| tail.carry().direct);

@@ -1,10 +1,11 @@
 //! Similarity of inputs.
 //!
 //! # Computes
-//! `tau[i, q] = x_i . x_q`, its cosine, or `-|x_i - x_q|^2`, of the features.
+//! `tau[i, q] = x_i . x_q`, its cosine, or `-|x_i - x_q|^2`, of the features `x`; where an
+//! experiment names an `encoder`, of what that makes of the texts.
 //!
 //! # Reads
-//! Training inputs and queries (black box); no label, no pass.
+//! Training inputs and queries (black box); no label, no pass of the model.
 //!
 //! # Shapes
 //! `(n, d) x (d, q) -> (n, q)` in `f64`.
@@ -28,6 +29,7 @@ use attribench_core::{
     BlackBox, Context, Method, MethodError, MethodInfo, ModelInput, Queries, Real, Scale, Scorer,
     Scores, View,
 };
+use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
 use crate::{Similarity, label};
@@ -43,6 +45,7 @@ pub struct InputSimilarity {
 impl Method for InputSimilarity {
     type Access = BlackBox;
     const READS: Option<ModelInput> = Some(ModelInput::Numbers);
+    const COMPARES_INPUTS: bool = true;
     const INFO: MethodInfo = MethodInfo {
         name: "input-similarity",
         summary: "similarity of inputs",
@@ -54,20 +57,23 @@ impl Method for InputSimilarity {
         view: View<'a, BlackBox, T>,
         _context: &Context<'_>,
     ) -> Result<Box<dyn Scorer<T> + 'a>, MethodError> {
-        Ok(Box::new(Fitted { view, similarity: self.similarity }))
+        let inputs = view.inputs(view.train())?;
+        Ok(Box::new(Fitted { view, inputs, similarity: self.similarity }))
     }
 }
 
 struct Fitted<'a, T> {
     view: View<'a, BlackBox, T>,
+    /// `(n, d)`.
+    inputs: Array2<T>,
     similarity: Similarity,
 }
 
 impl<T: Real> Scorer<T> for Fitted<'_, T> {
     fn score(&mut self, queries: &Queries<T>) -> Result<Scores, MethodError> {
-        let train = self.view.train();
-        let values = self.similarity.of(train.features(), queries.examples.features());
-        label::<InputSimilarity, T>(train, queries, values)
+        let asked = self.view.inputs(&queries.examples)?;
+        let values = self.similarity.of(self.inputs.view(), asked.view());
+        label::<InputSimilarity, T>(self.view.train(), queries, values)
     }
 }
 

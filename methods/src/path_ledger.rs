@@ -21,7 +21,7 @@
 //!
 //! # Reads
 //! The full trace, replayed once. `K` gradients for each query and step, more for the steps that
-//! are cut, and the batch's where gradients are clipped; with momentum, the replay runs backwards.
+//! are cut; with momentum, the replay runs backwards.
 //!
 //! # Shapes
 //! As `in-run-shapley`: `(B, d_l) x (d_l, q) -> (B, q)` twice a layer, node and step; with momentum

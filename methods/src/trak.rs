@@ -6,7 +6,9 @@
 //! sketch `P` to `size` numbers, `R = diag(p (1 - p))`, `phi_q = P b_q`, and `lambda` the weight
 //! decay plus the damping, relative to `tr(Phi^T R Phi) / (n size)`. For two classes and no sketch
 //! this is the influence function with the Gauss-Newton matrix. For a regression `m` is the output,
-//! `R = I` and the residual stands for `1 - p_i`.
+//! `R = I` and the residual stands for `1 - p_i`. Of a text, whose loss is `s` times the sum of
+//! those of its tokens, `m` is `s` times the sum of their margins, `1 - p_i` the mean over tokens
+//! and `R` the mean of `p (1 - p)` over `s`, as if gradients of its tokens were orthogonal.
 //!
 //! # Reads
 //! Final weights. One gradient for each training example and query.
@@ -17,7 +19,7 @@
 //! # Differs from the paper
 //! The paper leaves out `R` and the scale (that form is `trak-published`), projects with a dense
 //! map, and averages over models trained on halves of the data. A sketch as long as the gradient is
-//! the gradient.
+//! the gradient. A text of several tokens has no exact counterpart with one feature an example.
 //!
 //! # Example
 //! ```
@@ -32,9 +34,9 @@
 
 use attribench_core::{
     Captures, Context, Examples, FinalModel, Labels, Method, MethodError, MethodInfo, ModelAt,
-    ModelInput, Quantity, Real, Scale, Scorer, Utility, View, math,
+    Quantity, Real, Scale, Scorer, TokenTargets, Utility, View, math,
 };
-use ndarray::{Array2, ArrayView2, s};
+use ndarray::{Array2, ArrayView1, ArrayView2, s};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -64,7 +66,6 @@ impl Default for Trak {
 
 impl Method for Trak {
     type Access = FinalModel;
-    const READS: Option<ModelInput> = Some(ModelInput::Numbers);
     const INFO: MethodInfo = MethodInfo {
         name: "trak",
         summary: "influence functions on sketched gradients of the output, calibrated",
@@ -174,15 +175,35 @@ pub(crate) fn output_features<T: Real>(
                 let block = Examples::new(block.features().to_owned(), Labels::Values(above));
                 model.captures(&block, Quantity::Loss)
             }
-            Labels::Tokens(_) => {
-                let reason = "texts have a margin a token, and this method needs one an example\n\
-                              hint: use `lo-gra` or `ek-fac`";
-                return Err(MethodError::Unsuitable(reason.into()));
+            Labels::Tokens(tokens) => {
+                for (row, outputs) in outputs.outer_iter().enumerate() {
+                    let (curvature, pull) = of_text(tokens, row, outputs);
+                    curvatures.push(curvature);
+                    pulls.push(pull);
+                }
+                model.captures(&block, Quantity::NegativeUtility(Utility::Margin))
             }
         };
         features.slice_mut(s![start..start + g.len(), ..]).assign(&sketch.of(&g, layout));
     }
     Ok(OutputFeatures { features, curvatures, pulls })
+}
+
+/// Second derivative of a text's loss by the sum of its tokens' margins, where their gradients are
+/// orthogonal and equally long, and minus the first, where they are pulled by equally. Both 0 for a
+/// text that asks for nothing.
+fn of_text<T: Real>(tokens: &TokenTargets, row: usize, outputs: ArrayView1<'_, T>) -> (f64, f64) {
+    let width = outputs.len() / tokens.positions();
+    let (mut curvature, mut pull, mut count) = (0.0, 0.0, 0.0f64);
+    for (position, target) in tokens.asked(row) {
+        let all = probabilities(outputs.slice(s![position * width..(position + 1) * width]));
+        let others = others(&all, target as usize);
+        curvature += all[target as usize] * others;
+        pull += others;
+        count += 1.0;
+    }
+    let count = count.max(1.0);
+    (curvature / count / tokens.scale(row), pull / count)
 }
 
 /// Probability of all classes but one, without the loss of digits of `1 - p`.
@@ -224,15 +245,15 @@ pub(crate) fn solved_rows(factor: &Cholesky<f64>, rows: Array2<f64>) -> Array2<f
 
 #[cfg(test)]
 mod tests {
-    use attribench_core::{Examples, Labels, Queries, Utility};
-    use ndarray::array;
+    use attribench_core::{Examples, Labels, Queries, TokenLoss, TokenTargets, Utility};
+    use ndarray::{Array2, array};
 
-    use super::{Trak, damped_gram, solved_rows};
+    use super::{Trak, damped_gram, of_text, solved_rows};
     use crate::{
         CurvatureKind, Damping, InfluenceExplicit,
         common::{STILL, TestRun, assert_close, digits_like, least_squares, scores_of},
     };
-    use attribench_models::{Activation, Network};
+    use attribench_models::{Activation, Gpt, Head, ModelSpec, Network, PositionKind};
 
     #[test]
     fn both_forms_by_hand() {
@@ -263,6 +284,57 @@ mod tests {
             let expected = scores_of(&explicit, &run, &queries);
             let found = scores_of(&Trak { damping, ..Trak::default() }, &run, &queries);
             assert_close(found.values(), expected.values().as_slice().unwrap(), 1e-9);
+        }
+    }
+
+    /// A vocabulary of two tokens, and one token asked for in every text.
+    #[test]
+    fn texts_of_one_token_of_two_are_the_influence_function() {
+        let gpt = Gpt {
+            layers: 1,
+            width: 4,
+            heads: 2,
+            positions: PositionKind::Learned,
+            head: Head::Untied,
+        };
+        let model = gpt.build(3, 2).unwrap();
+        let texts = |count: usize, shift: usize| {
+            let token = |row: usize, place: usize| (row * 5 + place * place + shift) / 3 % 2;
+            let features = Array2::from_shape_fn((count, 3), |(r, s)| token(r, s) as f64);
+            let targets = Array2::from_shape_fn((count, 3), |(r, s)| match s == r % 3 {
+                true => token(r, s + 1) as u32,
+                false => TokenTargets::NONE,
+            });
+            let targets = TokenTargets::new(targets, TokenLoss::Mean);
+            Examples::new(features, Labels::Tokens(targets))
+        };
+        let parameters: Vec<f64> = attribench_core::Model::<f64>::initial_parameters(&model, 3);
+        let parameters = parameters.iter().map(|value| 8.0 * value).collect();
+        let run = TestRun::at(model, texts(14, 0), parameters, STILL);
+        for utility in [Utility::Margin, Utility::NegativeLoss] {
+            let queries = Queries { examples: texts(5, 2), utility };
+            let damping = Damping::Absolute(0.03);
+            let explicit = InfluenceExplicit { curvature: CurvatureKind::GaussNewton, damping };
+            let expected = scores_of(&explicit, &run, &queries);
+            let found = scores_of(&Trak { damping, ..Trak::default() }, &run, &queries);
+            assert_close(found.values(), expected.values().as_slice().unwrap(), 1e-9);
+        }
+    }
+
+    #[test]
+    fn texts_of_several_tokens_by_hand() {
+        // Two positions of two tokens. Logits (ln 4, 0) and target 0: p = 4/5; (0, 0) and target
+        // 1: p = 1/2. Means of p (1 - p) = 4/25 and 1/4: 41/200, of 1 - p: 7/20. A mean over two
+        // tokens has s = 1/2, a sum s = 1; a text that asks for the first alone s = 1.
+        let logits = array![4f64.ln(), 0.0, 0.0, 0.0];
+        let asked = array![[0, 1], [0, TokenTargets::NONE]];
+        let of = |loss, row| of_text(&TokenTargets::new(asked.clone(), loss), row, logits.view());
+        for (found, (curvature, pull)) in [
+            (of(TokenLoss::Sum, 0), (41.0 / 200.0, 7.0 / 20.0)),
+            (of(TokenLoss::Mean, 0), (41.0 / 100.0, 7.0 / 20.0)),
+            (of(TokenLoss::Mean, 1), (4.0 / 25.0, 1.0 / 5.0)),
+        ] {
+            assert!((found.0 - curvature).abs() < 1e-15 && (found.1 - pull).abs() < 1e-15);
         }
     }
 

@@ -29,8 +29,8 @@
 //! arXiv 2303.14186.
 
 use attribench_core::{
-    Checkpoint, Checkpoints, Context, Method, MethodError, MethodInfo, ModelInput, Queries, Real,
-    Scale, Scorer, Scores, View, math,
+    Checkpoint, Checkpoints, Context, Method, MethodError, MethodInfo, Queries, Real, Scale,
+    Scorer, Scores, View, math,
 };
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
@@ -62,7 +62,6 @@ impl Default for TrakCheckpoints {
 
 impl Method for TrakCheckpoints {
     type Access = Checkpoints;
-    const READS: Option<ModelInput> = Some(ModelInput::Numbers);
     const INFO: MethodInfo = MethodInfo {
         name: "trak-checkpoints",
         summary: "influence on sketched gradients of the output, averaged over checkpoints",

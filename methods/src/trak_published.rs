@@ -28,7 +28,7 @@
 //! arXiv 2303.14186.
 
 use attribench_core::{
-    Context, FinalModel, Method, MethodError, MethodInfo, ModelInput, Real, Scale, Scorer, View,
+    Context, FinalModel, Method, MethodError, MethodInfo, Real, Scale, Scorer, View,
 };
 use serde::{Deserialize, Serialize};
 
@@ -58,7 +58,6 @@ impl Default for TrakPublished {
 
 impl Method for TrakPublished {
     type Access = FinalModel;
-    const READS: Option<ModelInput> = Some(ModelInput::Numbers);
     const INFO: MethodInfo = MethodInfo {
         name: "trak-published",
         summary: "influence functions on sketched gradients of the output, as published",

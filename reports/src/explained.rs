@@ -84,9 +84,9 @@ fn page(explanation: &Explanation) -> String {
 fn answer(explanation: &Explanation) -> String {
     let per_token = explanation.log_probability / explanation.tokens.max(1) as f64;
     format!(
-        "<blockquote>{}<b>{}</b></blockquote>\n<p>The words in bold are the model's. Its logarithm \
-         of their probability is {} nats, {} a token: what methods whose scores are nats share \
-         out.</p>\n",
+        "<blockquote>{}<b>{}</b></blockquote>\n<p>The words in bold are the model's. The logarithm \
+         of their probability is {} nats, {} a token; scores in nats are parts of what it gained \
+         in training.</p>\n",
         escape(&explanation.prompt),
         escape(&explanation.answer),
         number(explanation.log_probability),

@@ -333,6 +333,129 @@ fn a_proxy_that_is_the_model_itself_gives_what_the_run_gives() {
     }
 }
 
+/// An encoder as Hugging Face keeps it, which knows the words of all contributors.
+fn write_encoder(folder: &Path) {
+    fs::create_dir(folder).unwrap();
+    let known = WORDS.iter().flat_map(|(_, words)| words.iter().copied());
+    let vocabulary: serde_json::Map<String, Value> = std::iter::once("[UNK]")
+        .chain(known)
+        .enumerate()
+        .map(|(number, word)| (word.to_owned(), number.into()))
+        .collect();
+    // A place for each word, and one for what is none.
+    let width = 18;
+    let description = serde_json::json!({
+        "model_type": "bert", "hidden_size": width, "num_hidden_layers": 1,
+        "num_attention_heads": 2, "intermediate_size": width, "vocab_size": vocabulary.len(),
+        "max_position_embeddings": 12, "type_vocab_size": 1, "hidden_act": "gelu",
+        "layer_norm_eps": 1e-12
+    });
+    fs::write(folder.join("config.json"), description.to_string()).unwrap();
+    let tokens = vocabulary.len();
+    let tokenizer = serde_json::json!({
+        "version": "1.0", "pre_tokenizer": { "type": "Whitespace" }, "added_tokens": [],
+        "model": { "type": "WordLevel", "vocab": vocabulary, "unk_token": "[UNK]" }
+    });
+    fs::write(folder.join("tokenizer.json"), tokenizer.to_string()).unwrap();
+    let table = |name: &str, rows: usize| (format!("embeddings.{name}.weight"), vec![rows, width]);
+    let mut shapes = vec![
+        table("word_embeddings", tokens),
+        table("position_embeddings", 12),
+        table("token_type_embeddings", 1),
+    ];
+    let block = |name: &str| format!("encoder.layer.0.{name}");
+    let norms = [
+        "embeddings.LayerNorm".to_owned(),
+        block("attention.output.LayerNorm"),
+        block("output.LayerNorm"),
+    ];
+    for name in norms {
+        shapes.push((format!("{name}.weight"), vec![width]));
+        shapes.push((format!("{name}.bias"), vec![width]));
+    }
+    for name in ["self.query", "self.key", "self.value", "output.dense"] {
+        shapes.push((block(&format!("attention.{name}.weight")), vec![width, width]));
+        shapes.push((block(&format!("attention.{name}.bias")), vec![width]));
+    }
+    for name in ["intermediate.dense", "output.dense"] {
+        shapes.push((block(&format!("{name}.weight")), vec![width, width]));
+        shapes.push((block(&format!("{name}.bias")), vec![width]));
+    }
+    let bytes = |(name, shape): &(String, Vec<usize>)| -> Vec<u8> {
+        let value = |place: usize| match name.ends_with("LayerNorm.weight") {
+            true => 1.0f32,
+            // The word counts for more than its place and what is made of it.
+            false if name.contains("word") => {
+                f32::from(place >= width && place / width == place % width)
+            }
+            false => 0.1 * (0.37 * (place * place) as f32).sin(),
+        };
+        (0..shape.iter().product()).flat_map(|place| value(place).to_le_bytes()).collect()
+    };
+    let data: Vec<Vec<u8>> = shapes.iter().map(bytes).collect();
+    let views = shapes.into_iter().zip(&data).map(|((name, shape), data)| {
+        (name, TensorView::new(Dtype::F32, shape, data).expect("a tensor"))
+    });
+    let file = safetensors::serialize(views, None).expect("tensors");
+    fs::write(folder.join("model.safetensors"), file).unwrap();
+}
+
+#[test]
+fn texts_are_compared_through_somebody_elses_encoder() {
+    let encoded = "  - input-similarity: { encoder: theirs, label: encoded }\n";
+    let folder = place(&EXPERIMENT.replace("  - metagradient\n", encoded));
+    write_encoder(&folder.path().join("theirs"));
+    let first = record(&folder, &["--out", "first"]);
+    assert_eq!(first["failures"].as_array().map(Vec::len), Some(0), "{}", first["failures"]);
+    let rows = first["rows"].as_array().expect("rows").iter();
+    let mut encoded_rows = rows.filter(|row| row["method"] == "encoded").peekable();
+    assert!(encoded_rows.peek().is_some());
+    assert!(encoded_rows.all(|row| row["access"] == "black-box"), "it reads texts alone");
+    // Who wrote in the words of the prompt stands first, whatever the model writes behind it.
+    let ask = ["explain", "--run", "first", "--method", "encoded", "--tokens", "1", "--json"];
+    for (prompt, author) in [("velvet button ", "tailor"), ("lamp shaft ", "miner")] {
+        let ended = call(folder.path(), [&ask[..], &["--prompt", prompt]].concat());
+        let found: Value = serde_json::from_str(&ended.stdout).expect("standard output is JSON");
+        let first = &found["methods"][0]["passages"][0];
+        assert_eq!(first["contributor"], author, "{first}");
+    }
+    // Another encoder in the same place is another method: nothing is found in the store.
+    let weights = folder.path().join("theirs/model.safetensors");
+    let mut bytes = fs::read(&weights).unwrap();
+    let place = bytes.len() - 1;
+    bytes[place] ^= 0x80;
+    fs::write(&weights, bytes).unwrap();
+    let second = record(&folder, &["--out", "second"]);
+    assert_ne!(first["rows"], second["rows"]);
+}
+
+#[test]
+fn encoders_that_do_not_fit_are_refused_before_anything_trains() {
+    for (method, told) in [
+        ("input-similarity: { encoder: gone }", "`encoder`: gone/config.json"),
+        ("grad-cos: { encoder: theirs }", "`encoder` is for methods that compare inputs"),
+        ("input-similarity: { encoder: theirs, known: 0.5 }", "leave out `known`"),
+        ("input-similarity", "name other data, or an `encoder`"),
+    ] {
+        let line = format!("  - {method}\n");
+        let folder = place(&EXPERIMENT.replace("  - metagradient\n", &line));
+        write_encoder(&folder.path().join("theirs"));
+        let ended = call(folder.path(), ["check", "tiny.yaml"]);
+        assert!(ended.code == Some(2) && ended.stderr.contains(told), "{told}: {}", ended.stderr);
+    }
+    let numbers = EXPERIMENT
+        .replace(
+            "source: { texts: { path: texts.jsonl, window: 16, shortest: 16 } }",
+            "source: { embedded: vowel }",
+        )
+        .replace("  - metagradient\n", "  - input-similarity: { encoder: theirs }\n");
+    let folder = place(&numbers);
+    write_encoder(&folder.path().join("theirs"));
+    let ended = call(folder.path(), ["check", "tiny.yaml"]);
+    let told = "method `input-similarity` reads texts, and the data are numbers";
+    assert!(ended.code == Some(2) && ended.stderr.contains(told), "{}", ended.stderr);
+}
+
 #[test]
 fn what_does_not_fit_texts_is_refused_with_its_place() {
     let wrong = EXPERIMENT

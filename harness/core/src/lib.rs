@@ -6,6 +6,7 @@
 
 mod access;
 mod captures;
+mod encoder;
 mod estimate;
 mod examples;
 mod games;
@@ -32,6 +33,7 @@ pub use access::{
 };
 pub use attribench_datasets::{TokenLoss, TokenTargets, Tokenizer};
 pub use captures::{Captures, Inputs, LayerCapture};
+pub use encoder::{BuildEncoder, Encoder, EncoderEntry, TakeTensor};
 pub use estimate::Estimate;
 pub use examples::{Examples, Labels};
 pub use games::{

@@ -104,6 +104,9 @@ pub trait Method: Send + Sync + Default + Serialize + DeserializeOwned + 'static
     const INFO: MethodInfo;
     /// What its examples must be; nothing where it takes any.
     const READS: Option<ModelInput> = None;
+    /// Whether it compares [inputs](View::inputs) and reads nothing else of an example, so that it
+    /// may be shown texts through an encoder.
+    const COMPARES_INPUTS: bool = false;
 
     /// Whether each parameter is in its range; the message names the field.
     ///
@@ -324,6 +327,8 @@ pub struct MethodEntry {
     pub retrains: bool,
     /// What its examples must be; nothing where it takes any.
     pub reads: Option<ModelInput>,
+    /// Whether it may be shown texts through an encoder.
+    pub compares_inputs: bool,
     /// Builds the method from its parameters.
     pub build: fn(serde_json::Value) -> Result<Box<dyn ErasedMethod>, ParameterError>,
 }
@@ -347,6 +352,7 @@ impl MethodEntry {
             level: <M::Access as Access>::LEVEL,
             retrains: <M::Access as Access>::RETRAINS,
             reads: M::READS,
+            compares_inputs: M::COMPARES_INPUTS,
             build: |parameters| {
                 let method: M = serde_json::from_value(parameters)
                     .map_err(|error| ParameterError::Shape(Box::new(error)))?;

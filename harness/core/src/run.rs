@@ -103,6 +103,12 @@ pub enum RunError {
         /// Why.
         reason: String,
     },
+    /// An encoder could not read examples.
+    #[error("the encoder cannot read the examples: {reason}")]
+    Encoding {
+        /// Why.
+        reason: String,
+    },
     /// The run keeps less than was asked for.
     #[error("the run kept no {what}")]
     NotKept {
@@ -166,6 +172,14 @@ pub trait Run<T: Real>: Sync {
     ) -> Result<(), RunError> {
         let _ = (weights, observer);
         Err(RunError::NotKept { what: "recipe to be trained again" })
+    }
+    /// What examples are to somebody who compares inputs, `(n, d)`: their features, unless an
+    /// encoder stands between.
+    ///
+    /// # Errors
+    /// When the encoder cannot read them.
+    fn inputs(&self, examples: &Examples<T>) -> Result<Array2<T>, RunError> {
+        Ok(examples.features().to_owned())
     }
     /// Outputs at the end, as somebody who can only ask the model would get them.
     fn outputs(&self, examples: &Examples<T>) -> Array2<T> {

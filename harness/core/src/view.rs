@@ -94,6 +94,15 @@ impl<'a, A: Access, T: Real> View<'a, A, T> {
         self.run.train()
     }
 
+    /// What examples are to somebody who compares inputs, `(n, d)`: their features, or what an
+    /// encoder of somebody else's makes of their texts.
+    ///
+    /// # Errors
+    /// When the encoder cannot read them.
+    pub fn inputs(&self, examples: &Examples<T>) -> Result<Array2<T>, RunError> {
+        self.run.inputs(examples)
+    }
+
     /// Outputs of the finished model, `(n, c)`.
     pub fn outputs(&self, examples: &Examples<T>) -> Array2<T> {
         self.meter.forwards(examples.len());

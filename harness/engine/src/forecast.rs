@@ -139,7 +139,9 @@ impl Plan {
         let contributors = self.train.contributors().len();
         let game = self.spec.truths.value.game.as_ref();
         let table = game.map_or(0, |game| games::table_bytes(game, contributors, queries));
-        PROGRAM_BYTES + data + states + scores + work + table
+        let encoders = self.methods.iter().filter_map(|method| method.encoder.as_ref());
+        let encoders: u64 = encoders.map(|encoder| encoder.bytes()).sum();
+        PROGRAM_BYTES + data + states + scores + work + table + encoders
     }
 
     /// Removals whose effects are kept, pair by pair, for the report.

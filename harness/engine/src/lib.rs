@@ -4,6 +4,7 @@
 pub mod answering;
 pub mod closed_loop;
 pub mod diagnostics;
+pub mod encoded;
 pub mod evaluations;
 pub mod expectation;
 pub mod files;
@@ -24,6 +25,7 @@ pub mod retrain;
 pub mod rounds;
 pub mod scored_again;
 pub mod scoring;
+mod shown;
 pub mod spec;
 pub mod statistics;
 pub mod store;

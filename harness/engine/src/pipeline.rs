@@ -12,6 +12,7 @@ use thiserror::Error;
 
 use crate::{
     closed_loop::{self, ClosedLoopError},
+    encoded::EncodedRun,
     files::{
         parameters::{Tensor, export},
         truths::TruthFile,
@@ -387,7 +388,7 @@ fn attribute<'a, T: FitReal>(
 }
 
 /// Scores of a method that sees of the run what its log keeps, or its end beside known examples, or
-/// the run of a proxy.
+/// the run of a proxy, or texts through an encoder.
 pub(crate) fn score_from_log<T: FitReal>(
     planned: &PlannedMethod,
     setting: &dyn ErasedMethod,
@@ -409,6 +410,11 @@ pub(crate) fn score_from_log<T: FitReal>(
     }
     if let Some(proxy) = &planned.proxy {
         return score_by_proxy((planned, proxy), setting, run, queries, seed, run_key, store);
+    }
+    if let Some(encoder) = &planned.encoder {
+        let key = Key::of("encoded", &(), &[run_key, encoder.content()]);
+        let encoded = EncodedRun::new(run, encoder);
+        return score(&planned.label, setting, &encoded, queries, seed, &key, store);
     }
     if planned.log.is_whole() {
         return score(&planned.label, setting, run, queries, seed, run_key, store);

@@ -3,9 +3,9 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use attribench_core::{
-    AccessLevel, AnyModel, DataShape, ErasedMethod, Examples, FitReal, Instrumentation,
-    MethodEntry, Model, ModelEntry, ModelInput, ParameterError, Record, Scale, Utility,
-    ValuationEntry, Verdict,
+    AccessLevel, AnyModel, DataShape, EncoderEntry, ErasedMethod, Examples, FitReal,
+    Instrumentation, MethodEntry, Model, ModelEntry, ModelInput, ParameterError, Record, Scale,
+    Utility, ValuationEntry, Verdict,
 };
 use attribench_datasets::{
     AnswerKey, Dataset, SplitOptions, Splits, Targets, assign_owners, corrupt, embedded_weights,
@@ -18,12 +18,14 @@ use crate::{
     expectation::Condition,
     files::{
         configuration,
+        encoder::TextEncoder,
         parameters::{self, Names},
     },
     games::{self, PlannedGame},
     known_part::KnownShare,
     measure::rounds::label as round_label,
     proxy::Proxy,
+    shown::Shown,
     spec::{Base, Named, Spec, Weights},
     store::Key,
     trace::Keeping,
@@ -38,6 +40,8 @@ pub struct Registries<'a> {
     pub methods: &'a [MethodEntry],
     /// Models.
     pub models: &'a [ModelEntry],
+    /// Encoders of texts.
+    pub encoders: &'a [EncoderEntry],
     /// Values of games.
     pub values: &'static [ValuationEntry],
     /// Payout rules.
@@ -59,6 +63,8 @@ pub struct PlannedMethod {
     pub known: Option<KnownShare>,
     /// Model that is trained and looked into instead, the `proxy` among its parameters.
     pub proxy: Option<Proxy>,
+    /// Encoder through which the method is shown texts, the `encoder` among its parameters.
+    pub encoder: Option<Arc<TextEncoder>>,
 }
 
 impl PlannedMethod {
@@ -241,28 +247,13 @@ fn plan_methods(
             let hint = "`run` and `truth` name rows of their own; give it another `label`";
             found.push(Diagnostic::at(asked, message).hint(hint));
         }
-        let log = match take_log(&mut parameters, entry.level) {
-            Ok(log) => log,
+        let shown = match Shown::take(&mut parameters, entry, registries.encoders) {
+            Ok(shown) => shown,
             Err(reason) => {
                 found.push(Diagnostic::at(asked, format!("method `{name}`: {reason}")));
                 continue;
             }
         };
-        let known = match take_known(&mut parameters, entry) {
-            Ok(known) => known,
-            Err(reason) => {
-                found.push(Diagnostic::at(asked, format!("method `{name}`: {reason}")));
-                continue;
-            }
-        };
-        let proxy = match take_proxy(&mut parameters, entry) {
-            Ok(proxy) => proxy,
-            Err(reason) => {
-                found.push(Diagnostic::at(asked, format!("method `{name}`: {reason}")));
-                continue;
-            }
-        };
-        let is_whole = log.is_whole() && known.is_none() && proxy.is_none();
         let settings = match grid(parameters) {
             Ok(settings) => settings,
             Err(reason) => {
@@ -272,24 +263,23 @@ fn plan_methods(
         };
         if settings.len() > 1 {
             check_tuning(spec, asked, found);
-            if !is_whole {
+            if !shown.is_whole() {
                 let message = format!("method `{name}` is tuned over a part of the run");
-                let hint = "leave out `tune`, or `logged`, `known` and `proxy`";
+                let hint = "leave out `tune`, or `logged`, `known`, `proxy` and `encoder`";
                 found.push(Diagnostic::at(asked, message).hint(hint));
             }
         }
-        if proxy.is_some() && !(log.is_whole() && known.is_none()) {
-            let message = format!("method `{name}` looks into a part of a proxy");
-            found.push(Diagnostic::at(asked, message).hint("leave out `logged` and `known`"));
-        }
         // Without data no model can be built, and the plan fails for that.
+        let Shown { log, known, proxy, encoder } = shown;
         let proxy = proxy.zip(splits).and_then(|(proxy, splits)| {
             let (_, named, model) = built_model((proxy, asked), splits, registries, found)?;
             Some(Proxy { named, model: model.into() })
         });
         let built = settings.into_iter().map(|setting| (entry.build)(setting).map(Arc::from));
         match built.collect() {
-            Ok(settings) => planned.push(PlannedMethod { label, settings, log, known, proxy }),
+            Ok(settings) => {
+                planned.push(PlannedMethod { label, settings, log, known, proxy, encoder });
+            }
             Err(error) => {
                 let error: ParameterError = error;
                 found.push(Diagnostic::at(asked, format!("method `{name}`: {error}")));
@@ -312,7 +302,12 @@ fn check_method_inputs(
     let given = input_of(splits.train());
     for asked in &spec.methods {
         let entry = registries.methods.iter().find(|entry| entry.info.name == asked.value.name);
-        let (reads, data) = match entry.and_then(|entry| entry.reads) {
+        // An encoder stands between texts and a method that compares numbers.
+        let reads = match asked.value.parameters.get("encoder") {
+            Some(_) => Some(ModelInput::Tokens),
+            None => entry.and_then(|entry| entry.reads),
+        };
+        let (reads, data) = match reads {
             Some(reads) if reads != given => match reads {
                 ModelInput::Tokens => ("texts", "numbers"),
                 ModelInput::Numbers => ("numbers with one label an example", "texts"),
@@ -321,61 +316,12 @@ fn check_method_inputs(
         };
         let message =
             format!("method `{}` reads {reads}, and the data are {data}", asked.value.name);
-        found.push(Diagnostic::at(asked, message).hint("leave it out, or name other data"));
+        let hint = match entry.is_some_and(|entry| entry.compares_inputs) {
+            true => "name other data, or an `encoder` between texts and numbers, or none",
+            false => "leave it out, or name other data",
+        };
+        found.push(Diagnostic::at(asked, message).hint(hint));
     }
-}
-
-/// Takes `logged` out of a method's parameters.
-fn take_log(
-    parameters: &mut serde_json::Value,
-    level: AccessLevel,
-) -> Result<Instrumentation, String> {
-    let Some(log) = parameters.as_object_mut().and_then(|map| map.remove("logged")) else {
-        return Ok(Instrumentation::default());
-    };
-    if level != AccessLevel::FullTrace {
-        return Err(format!(
-            "`logged` is for methods that read the full trace, and this one reads {level}\n\
-             hint: leave it out"
-        ));
-    }
-    serde_json::from_value(log).map_err(|error| format!("`logged`: {error}"))
-}
-
-/// Takes `known` out of a method's parameters.
-fn take_known(
-    parameters: &mut serde_json::Value,
-    entry: &MethodEntry,
-) -> Result<Option<KnownShare>, String> {
-    let Some(known) = parameters.as_object_mut().and_then(|map| map.remove("known")) else {
-        return Ok(None);
-    };
-    if entry.level > AccessLevel::FinalModel || entry.retrains {
-        let level = entry.level;
-        return Err(format!(
-            "`known` is for methods that read no more than final weights, and this one reads \
-             {level}{}\nhint: leave it out",
-            if entry.retrains { " and trains again" } else { "" }
-        ));
-    }
-    serde_json::from_value(known).map(Some).map_err(|error| format!("`known`: {error}"))
-}
-
-/// Takes `proxy` out of a method's parameters.
-fn take_proxy(
-    parameters: &mut serde_json::Value,
-    entry: &MethodEntry,
-) -> Result<Option<Named>, String> {
-    let Some(proxy) = parameters.as_object_mut().and_then(|map| map.remove("proxy")) else {
-        return Ok(None);
-    };
-    if entry.level == AccessLevel::BlackBox || entry.retrains {
-        let reads = if entry.retrains { "trains again" } else { "looks into no model" };
-        return Err(format!(
-            "`proxy` is a model to look into, and this method {reads}\nhint: leave it out"
-        ));
-    }
-    serde_json::from_value(proxy).map(Some).map_err(|error| format!("`proxy`: {error}"))
 }
 
 /// Logs that name what the run does not have.

@@ -6,8 +6,10 @@
 mod activation;
 mod attention;
 mod average_pool;
+mod bert;
 mod cnn;
 mod dense;
+mod description;
 mod dual;
 mod embedding;
 mod gated;
@@ -31,7 +33,9 @@ mod tape;
 mod text_gen_rnn;
 mod weighted_mean;
 
-use attribench_core::{Adapters, DataShape, Elsewhere, ModelEntry, ModelInput, ParameterError};
+use attribench_core::{
+    Adapters, DataShape, Elsewhere, EncoderEntry, ModelEntry, ModelInput, ParameterError,
+};
 use serde::{Serialize, de::DeserializeOwned};
 
 pub use activation::Activation;
@@ -118,3 +122,6 @@ pub static REGISTRY: &[ModelEntry] = &[
     ),
     entry::<TextGenRnn>("text-gen-rnn", "recurrent model of characters, in the form of textgenrnn"),
 ];
+
+/// All encoders of texts, sorted by name.
+pub static ENCODERS: &[EncoderEntry] = &[EncoderEntry { name: "bert", build: bert::Bert::build }];

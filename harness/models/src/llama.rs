@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::{
     Head, ModelSpec, Network, Pairs,
     attention::Attention,
+    description::{count, expect, number, required},
     embedding::Embedding,
     gated::Gated,
     gpt::START,
@@ -221,30 +222,6 @@ fn configure(description: &Value) -> Result<Value, ParameterError> {
     Ok(serde_json::to_value(llama).expect("parameters are values"))
 }
 
-/// Refuses a description in which `key` says something else than `known`; absent says `known`.
-fn expect(description: &Value, key: &str, known: &Value) -> Result<(), String> {
-    match description.get(key) {
-        None | Some(Value::Null) => Ok(()),
-        Some(found) if found == known => Ok(()),
-        Some(found) => Err(format!(
-            "`{key}` is {found}, and only {known} is computed here\nhint: models of this form with \
-             another `{key}` give other numbers; nothing can be set instead"
-        )),
-    }
-}
-
-fn number(description: &Value, key: &str) -> Option<f64> {
-    description.get(key).and_then(Value::as_f64)
-}
-
-fn count(description: &Value, key: &str) -> Option<usize> {
-    description.get(key).and_then(Value::as_u64).map(|count| count as usize)
-}
-
-fn required<T>(found: Option<T>, key: &str) -> Result<T, String> {
-    found.ok_or_else(|| format!("the description has no number `{key}`\nhint: is it a Llama's?"))
-}
-
 fn of_hugging_face(config: &Value) -> Result<Llama, String> {
     let size = |key| required(count(config, key), key);
     required(config.get("model_type"), "model_type")?;
@@ -310,7 +287,7 @@ fn of_llama_cpp(metadata: &Value) -> Result<Llama, String> {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::{configure, expect};
+    use super::configure;
 
     fn hugging_face() -> Value {
         json!({
@@ -372,6 +349,5 @@ mod tests {
             let refused = configure(&description).unwrap_err().to_string();
             assert!(refused.contains(&format!("`{key}`")), "{refused}");
         }
-        assert_eq!(expect(&json!({ "a": 1 }), "a", &json!(1)), Ok(()));
     }
 }

@@ -9,6 +9,7 @@ use attribench_core::{
 use attribench_datasets::{Dataset, Targets};
 use attribench_engine::{
     answering::{Answer, Sampling, Windows},
+    encoded::EncodedRun,
     files::parameters::{self, Names},
     imported::ImportedRun,
     logged::LoggedRun,
@@ -214,6 +215,8 @@ fn scored<T: FitReal>(
     plan: &Plan,
     pool: u64,
 ) -> Result<Found> {
+    let encoded = planned.encoder.as_ref().map(|encoder| EncodedRun::new(run, encoder));
+    let run = encoded.as_ref().map_or(run, |encoded| encoded as &dyn Run<T>);
     let (method, meter): (&dyn ErasedMethod, _) = (planned.method(), Meter::default());
     let failed = || format!("method `{}`", planned.label);
     let mut scorer = T::fit(method, run, &meter, plan.spec.seed).with_context(failed)?;

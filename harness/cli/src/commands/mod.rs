@@ -121,6 +121,7 @@ pub fn registries(treasury: &LedgerTreasury) -> Registries<'_> {
     Registries {
         methods: attribench_methods::REGISTRY,
         models: attribench_models::REGISTRY,
+        encoders: attribench_models::ENCODERS,
         values: attribench_methods::games::REGISTRY,
         treasury,
         code: env!("ATTRIBENCH_CODE"),

@@ -1,6 +1,7 @@
 //! Scores and truths in files, made here or by any other tool, joined by ids.
 
 pub mod configuration;
+pub mod encoder;
 mod gguf;
 pub mod model;
 pub mod parameters;
