@@ -66,11 +66,18 @@ impl ExperimentArguments {
     fn try_to_read(&self) -> Result<Document> {
         let path = locate(&self.experiment);
         let text = std::fs::read_to_string(&path).with_context(|| {
+            let known = known_experiments();
+            let hint = if known.is_empty() {
+                "give the path of a file; names are of files in a folder `experiments`, and there \
+                 is none here"
+                    .to_owned()
+            } else {
+                format!("known experiments: {}", known.join(", "))
+            };
             format!(
-                "cannot read experiment `{}` ({})\nhint: known experiments: {}",
+                "cannot read experiment `{}` ({})\nhint: {hint}",
                 self.experiment,
-                path.display(),
-                known_experiments().join(", ")
+                path.display()
             )
         })?;
         let text = overrides::apply(&text, &self.set)?;
