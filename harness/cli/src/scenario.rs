@@ -98,11 +98,8 @@ impl Document {
 
 fn read_text(path: &Path) -> Result<String> {
     std::fs::read_to_string(path).with_context(|| {
-        format!(
-            "cannot read scenario ({})\nhint: known scenarios: {}",
-            path.display(),
-            known().join(", ")
-        )
+        let hint = super::commands::known_names("scenarios", "experiments/scenarios", &known());
+        format!("cannot read scenario ({})\nhint: {hint}", path.display())
     })
 }
 

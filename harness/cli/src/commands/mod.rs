@@ -66,14 +66,7 @@ impl ExperimentArguments {
     fn try_to_read(&self) -> Result<Document> {
         let path = locate(&self.experiment);
         let text = std::fs::read_to_string(&path).with_context(|| {
-            let known = known_experiments();
-            let hint = if known.is_empty() {
-                "give the path of a file; names are of files in a folder `experiments`, and there \
-                 is none here"
-                    .to_owned()
-            } else {
-                format!("known experiments: {}", known.join(", "))
-            };
+            let hint = known_names("experiments", "experiments", &known_experiments());
             format!(
                 "cannot read experiment `{}` ({})\nhint: {hint}",
                 self.experiment,
@@ -151,6 +144,16 @@ pub fn count(number: usize, noun: &str) -> String {
 fn locate(experiment: &str) -> PathBuf {
     let named = Path::new("experiments").join(format!("{experiment}.yaml"));
     if named.exists() { named } else { PathBuf::from(experiment) }
+}
+
+/// The hint for a name that is not found: the names of `what` that there are in `folder`.
+pub fn known_names(what: &str, folder: &str, known: &[String]) -> String {
+    if known.is_empty() {
+        return format!(
+            "give the path of a file; names are of files in `{folder}`, and there are none here"
+        );
+    }
+    format!("known {what}: {}", known.join(", "))
 }
 
 fn known_experiments() -> Vec<String> {
