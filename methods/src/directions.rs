@@ -16,6 +16,11 @@ use crate::{pair, turn::Turn};
 /// Numbers that gradients that are formed once for many products may hold.
 const FORMED_NUMBERS: usize = 1 << 24;
 
+/// Most bytes of gradients of `queries` queries that are formed once for many products.
+pub(crate) fn formed_bytes(queries: usize, parameters: usize, number: usize) -> u64 {
+    (FORMED_NUMBERS.min(queries * parameters) * number) as u64
+}
+
 /// Numbers in the widest vector of a processor: products whose width is a multiple read them as
 /// they lie.
 const VECTOR: usize = 16;

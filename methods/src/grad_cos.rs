@@ -31,7 +31,10 @@ use attribench_core::{
 use ndarray::{Array2, s};
 use serde::{Deserialize, Serialize};
 
-use crate::{directions::Directions, label, pair};
+use crate::{
+    directions::{Directions, formed_bytes},
+    label, pair,
+};
 
 /// See the [module](self).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -45,6 +48,16 @@ impl Method for GradCos {
         summary: "cosine of gradients at the end of the run",
         scale: Scale::Arbitrary,
     };
+
+    fn working_bytes(
+        &self,
+        _examples: usize,
+        queries: usize,
+        parameters: usize,
+        number: usize,
+    ) -> u64 {
+        formed_bytes(queries, parameters, number)
+    }
 
     fn fit<'a, T: Real>(
         &self,

@@ -34,7 +34,7 @@ use attribench_core::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{label, pair};
+use crate::{directions::formed_bytes, label, pair};
 
 /// See the [module](self).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -48,6 +48,16 @@ impl Method for GradDot {
         summary: "dot product of gradients at the end of the run",
         scale: Scale::Derivative,
     };
+
+    fn working_bytes(
+        &self,
+        _examples: usize,
+        queries: usize,
+        parameters: usize,
+        number: usize,
+    ) -> u64 {
+        formed_bytes(queries, parameters, number)
+    }
 
     fn fit<'a, T: Real>(
         &self,

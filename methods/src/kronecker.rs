@@ -293,11 +293,8 @@ mod tests {
 
     use super::{Factors, add_squares};
 
-    #[test]
-    fn a_preconditioned_curvature_by_hand() {
-        // As below, with gradients multiplied by Q = (1, 3), an outer product: second moments
-        // (1, 0) and (0, 18) and factors 4/3 (3/4) and 4 (3/4), whose eigenvalues are 9 times the
-        // one and 1 times the other.
+    /// A layer of two inputs and one output, the gradients (1, 0) and (0, 6) and their factors.
+    fn two_gradients() -> (Layout, Captures<f64>, Factors) {
         let mut layout = Layout::default();
         layout.push(Layer::dense_without_bias("only", 2, 1));
         let capture = LayerCapture {
@@ -308,6 +305,15 @@ mod tests {
         let g = Captures { layers: vec![capture] };
         let mut factors = Factors::zeros(&layout).unwrap();
         factors.add(std::slice::from_ref(&g));
+        (layout, g, factors)
+    }
+
+    #[test]
+    fn a_preconditioned_curvature_by_hand() {
+        // As below, with gradients multiplied by Q = (1, 3), an outer product: second moments
+        // (1, 0) and (0, 18) and factors 4/3 (3/4) and 4 (3/4), whose eigenvalues are 9 times the
+        // one and 1 times the other.
+        let (layout, g, factors) = two_gradients();
         let root = array![1.0, 3.0];
         let basis = factors.eigenbasis::<f64>(&layout, 2, Some(root.view())).unwrap();
         for (found, expected) in basis.products(|s, a, _| s * a).iter().zip([90.0, 2.5]) {
@@ -328,16 +334,7 @@ mod tests {
         // Inputs (1, 0) and (0, 2), output gradients 1 and 3: A = diag(0.5, 2), S = 5, K-FAC's
         // eigenvalues 2.5 and 10, and the mean squares of the gradients (1, 0) and (0, 6) are
         // (0.5, 18). The largest eigenvalue stands first.
-        let mut layout = Layout::default();
-        layout.push(Layer::dense_without_bias("only", 2, 1));
-        let capture = LayerCapture {
-            positions: 1,
-            inputs: Inputs::Values(array![[1.0, 0.0], [0.0, 2.0]]),
-            output_gradients: array![[1.0], [3.0]],
-        };
-        let g = Captures { layers: vec![capture] };
-        let mut factors = Factors::zeros(&layout).unwrap();
-        factors.add(std::slice::from_ref(&g));
+        let (layout, g, factors) = two_gradients();
         let basis = factors.eigenbasis::<f64>(&layout, 2, None).unwrap();
         assert_eq!(basis.products(|s, a, _| s * a), [10.0, 2.5]);
         let mut sums = vec![0.0; 2];

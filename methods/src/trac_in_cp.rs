@@ -33,7 +33,7 @@ use attribench_core::{
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
-use crate::{label, pair};
+use crate::{directions::formed_bytes, label, pair};
 
 /// See the [module](self).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -47,6 +47,16 @@ impl Method for TracInCp {
         summary: "dot products of gradients, summed over checkpoints",
         scale: Scale::Derivative,
     };
+
+    fn working_bytes(
+        &self,
+        _examples: usize,
+        queries: usize,
+        parameters: usize,
+        number: usize,
+    ) -> u64 {
+        formed_bytes(queries, parameters, number)
+    }
 
     fn fit<'a, T: Real>(
         &self,

@@ -98,7 +98,7 @@ impl Document {
 
 fn read_text(path: &Path) -> Result<String> {
     std::fs::read_to_string(path).with_context(|| {
-        let hint = super::commands::known_names("scenarios", "experiments/scenarios", &known());
+        let hint = super::commands::known_names("scenarios", FOLDER);
         format!("cannot read scenario ({})\nhint: {hint}", path.display())
     })
 }
@@ -143,16 +143,6 @@ fn laid_over(below: Node, above: Node) -> Node {
 fn locate(scenario: &str) -> PathBuf {
     let named = Path::new(FOLDER).join(format!("{scenario}.yaml"));
     if named.exists() { named } else { PathBuf::from(scenario) }
-}
-
-/// Names of the scenarios that come with the suite.
-pub fn known() -> Vec<String> {
-    let Ok(entries) = std::fs::read_dir(FOLDER) else { return Vec::new() };
-    let mut names: Vec<String> = entries
-        .filter_map(|entry| entry.ok()?.path().file_stem()?.to_str().map(str::to_owned))
-        .collect();
-    names.sort();
-    names
 }
 
 /// Where the values of a document stand.

@@ -66,7 +66,7 @@ impl ExperimentArguments {
     fn try_to_read(&self) -> Result<Document> {
         let path = locate(&self.experiment);
         let text = std::fs::read_to_string(&path).with_context(|| {
-            let hint = known_names("experiments", "experiments", &known_experiments());
+            let hint = known_names("experiments", "experiments");
             format!(
                 "cannot read experiment `{}` ({})\nhint: {hint}",
                 self.experiment,
@@ -147,20 +147,16 @@ fn locate(experiment: &str) -> PathBuf {
 }
 
 /// The hint for a name that is not found: the names of `what` that there are in `folder`.
-pub fn known_names(what: &str, folder: &str, known: &[String]) -> String {
-    if known.is_empty() {
+pub fn known_names(what: &str, folder: &str) -> String {
+    let entries = std::fs::read_dir(folder).into_iter().flatten();
+    let mut names: Vec<String> = entries
+        .filter_map(|entry| entry.ok()?.path().file_stem()?.to_str().map(str::to_owned))
+        .collect();
+    if names.is_empty() {
         return format!(
             "give the path of a file; names are of files in `{folder}`, and there are none here"
         );
     }
-    format!("known {what}: {}", known.join(", "))
-}
-
-fn known_experiments() -> Vec<String> {
-    let Ok(entries) = std::fs::read_dir("experiments") else { return Vec::new() };
-    let mut names: Vec<String> = entries
-        .filter_map(|entry| entry.ok()?.path().file_stem()?.to_str().map(str::to_owned))
-        .collect();
     names.sort();
-    names
+    format!("known {what}: {}", names.join(", "))
 }
