@@ -171,11 +171,13 @@ pub(crate) fn for_each_pseudo_gradient<T: Real>(
             visit(&[model.captures(&block, Quantity::Loss)]);
             continue;
         }
-        let mut scales = Vec::new();
-        let mut captured = model.captures_of_chosen(&block, &mut |outputs| {
-            let (labels, scales_of_labels) =
-                pseudo_labels(block.labels(), outputs, fisher, numbers);
-            scales = scales_of_labels;
+        let mut scales: Vec<Vec<f64>> = Vec::new();
+        let mut captured = model.captures_of_chosen(&block, &mut |start, outputs| {
+            let rows: Vec<usize> = (start..start + outputs.nrows()).collect();
+            let (labels, further) =
+                pseudo_labels(&block.labels().select(&rows), outputs, fisher, numbers);
+            scales.resize(further.len(), Vec::new());
+            scales.iter_mut().zip(further).for_each(|(all, further)| all.extend(further));
             labels
         });
         captured.iter_mut().zip(&scales).for_each(|(g, scales)| pair::scale(g, scales));

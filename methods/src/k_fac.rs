@@ -14,7 +14,7 @@
 //! # Shapes
 //! Factors as in `ek-fac`. With damping on the factors, turned captures `(n, d)` and `(q, d)` of
 //! both sides, `(n, d) x (d, q) -> (n, q)` twice a layer, and no direction; with damping on the
-//! product, as `ek-fac`.
+//! product, or layers at several positions, as `ek-fac`.
 //!
 //! # Differs from the paper
 //! The expectation runs over all labels with their probabilities; drawing is an option. Weight
@@ -108,6 +108,11 @@ impl Method for KFac {
                 refuse_singular(outputs)?;
                 refuse_singular(inputs)?;
             }
+            // Gradients at several positions are formed for products, so that directions may be.
+            if view.model().layout().layers().iter().any(|layer| layer.positions > 1) {
+                let products = outer_products(&damped);
+                return Ok(influence_by_diagonal::<Self, T>(view, basis.turn, products));
+            }
             let solved = basis.turn.divided_by(&damped);
             return Ok(Box::new(Fitted { view, turn: basis.turn, solved }));
         }
@@ -136,6 +141,17 @@ impl KFac {
         };
         basis.eigenvalues.iter().map(damped).collect()
     }
+}
+
+/// Products of every layer's eigenvalues of outputs and of inputs, flat.
+fn outer_products(layers: &[(Vec<f64>, Vec<f64>)]) -> Vec<f64> {
+    let mut products = Vec::new();
+    for (outputs, inputs) in layers {
+        for output in outputs {
+            products.extend(inputs.iter().map(|input| output * input));
+        }
+    }
+    products
 }
 
 /// Factors that are inverted each for itself, so that no direction of a query is formed.

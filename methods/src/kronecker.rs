@@ -10,7 +10,7 @@
 //! left out, as by the libraries of this field.
 
 use attribench_core::{Captures, Examples, Layer, Layout, MethodError, ModelAt, Real, math};
-use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, s};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, ArrayViewMut2, Axis, s};
 use rand_chacha::ChaCha8Rng;
 
 use crate::{
@@ -171,7 +171,23 @@ fn outer(x: &Array1<f64>) -> Array2<f64> {
     &column * &x.view().insert_axis(Axis(0))
 }
 
-/// Sums of the second moments of both sides of every layer.
+/// Columns of a symmetric product that are formed at once.
+const STRIP: usize = 64;
+
+/// Adds `x^T x`, `(m, d) -> (d, d)`, to the lower triangle of `sum`; what is above it is left
+/// undefined.
+fn add_lower_gram<T: Real>(x: ArrayView2<'_, T>, mut sum: ArrayViewMut2<'_, f64>) {
+    for start in (0..x.ncols()).step_by(STRIP) {
+        let end = x.ncols().min(start + STRIP);
+        // (strip, m) x (m, end) -> (strip, end)
+        let products = math::matmul(x.slice(s![.., start..end]).t(), x.slice(s![.., ..end]));
+        let mut sum = sum.slice_mut(s![start..end, ..end]);
+        sum.zip_mut_with(&products, |sum, product| *sum += product.to_f64());
+    }
+}
+
+/// Sums of the second moments of both sides of every layer: their lower triangles, which are all
+/// that an eigendecomposition reads.
 struct Factors {
     layers: Vec<(usize, Array2<f64>, Array2<f64>)>,
 }
@@ -197,21 +213,14 @@ impl Factors {
     fn add<T: Real>(&mut self, draws: &[Captures<T>]) {
         for (layer, inputs, outputs) in &mut self.layers {
             for draw in draws {
-                let delta = &draw.layers[*layer].output_gradients;
-                // (out, n s) x (n s, out) -> (out, out)
-                *outputs += &math::matmul(delta.t(), delta.view()).mapv(Real::to_f64);
+                add_lower_gram(draw.layers[*layer].output_gradients.view(), outputs.view_mut());
             }
             let a = draws[0].layers[*layer].inputs.values().expect("inputs are numbers");
             let width = a.ncols();
-            // (in, n s) x (n s, in) -> (in, in)
-            let mut weights = inputs.slice_mut(s![..width, ..width]);
-            weights += &math::matmul(a.t(), a).mapv(Real::to_f64);
+            add_lower_gram(a, inputs.slice_mut(s![..width, ..width]));
             if width < inputs.nrows() {
-                let sums = a.mapv(Real::to_f64).sum_axis(Axis(0));
                 let mut row = inputs.slice_mut(s![width, ..width]);
-                row += &sums;
-                let mut column = inputs.slice_mut(s![..width, width]);
-                column += &sums;
+                row += &a.mapv(Real::to_f64).sum_axis(Axis(0));
                 inputs[(width, width)] += a.nrows() as f64;
             }
         }

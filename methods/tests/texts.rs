@@ -4,13 +4,13 @@
 mod common;
 
 use attribench_core::{
-    AdamW, Examples, Labels, MethodEntry, Model, ModelInput, Optimiser, Queries, Scale, Scores,
-    TokenLoss, TokenTargets, UpdateRule, Utility,
+    AdamW, Examples, Labels, LayerKind, MethodEntry, Model, ModelInput, Optimiser, Quantity,
+    Queries, Scale, Scores, TokenLoss, TokenTargets, UpdateRule, Utility,
 };
-use attribench_methods::REGISTRY;
+use attribench_methods::{Fisher, KFac, REGISTRY};
 use attribench_models::{Gpt, Head, ModelSpec, PositionKind};
 use common::{DRAWN, Plan, SEED, TestRun, deviation, scores_of_entry};
-use ndarray::Array2;
+use ndarray::{Array2, ArrayView1, Axis, concatenate};
 
 const POSITIONS: usize = 8;
 
@@ -97,6 +97,52 @@ fn the_metagradient_is_the_slope_of_the_training_of_a_transformer() {
             assert!(error < 1e-6, "text {row}, query {query}: {found} and {expected}");
         }
     }
+}
+
+/// `(n, p) . ((A + pi sqrt(lambda)) (x) (S + sqrt(lambda) / pi))^-1 b / n` layer by layer, with
+/// gradients one at a time and the factors of the labels that the texts have.
+#[test]
+fn kronecker_factors_of_layers_at_several_positions_by_definition() {
+    let (run, asked) = (run(&TRAIN, 4), queries(&["to be a ", "the red "]));
+    let layout = Model::<f64>::layout(&run.model);
+    let captures = run.model.captures(&run.parameters, &run.train, Quantity::Loss);
+    let (g, b) = common::gradients_one_at_a_time(&run, &asked);
+    let n = run.train.len() as f64;
+    let mut expected = Array2::<f64>::zeros((run.train.len(), 2));
+    let gamma = run.recipe.rule.optimiser.ridge();
+    for block in layout.blocks() {
+        let [index] = block.layers[..] else { continue };
+        let layer = &layout.layers()[index];
+        if layer.kind != LayerKind::Dense || layer.inputs == 0 {
+            continue;
+        }
+        let (inputs, outputs) = (layer.inputs, layer.outputs);
+        let a = captures.layers[index].inputs.values().unwrap();
+        let a = concatenate![Axis(1), a, Array2::<f64>::ones((a.nrows(), 1))];
+        let delta = &captures.layers[index].output_gradients;
+        let (mut a, mut s) = (a.t().dot(&a) / n, delta.t().dot(delta) / delta.nrows() as f64);
+        let mean_a = a.diag().sum() / (inputs + 1) as f64;
+        let mean_s = s.diag().sum() / outputs as f64;
+        let (root, pi) = ((gamma + 0.1 * mean_a * mean_s).sqrt(), (mean_a / mean_s).sqrt());
+        a.diag_mut().mapv_inplace(|x| x + root * pi);
+        s.diag_mut().mapv_inplace(|x| x + root / pi);
+        let matrix = |flat: ArrayView1<'_, f64>| {
+            Array2::from_shape_fn((outputs, inputs + 1), |(o, k)| match k {
+                k if k == inputs => flat[layer.bias_offset + o],
+                k => flat[layer.weight_offset + o * inputs + k],
+            })
+        };
+        for (i, g) in g.outer_iter().enumerate() {
+            let left = common::solve_slowly(s.clone(), matrix(g));
+            let both = common::solve_slowly(a.clone(), left.reversed_axes()).reversed_axes();
+            for (q, b) in b.outer_iter().enumerate() {
+                expected[(i, q)] += (matrix(b) * &both).sum() / n;
+            }
+        }
+    }
+    let method = KFac { fisher: Fisher::Empirical, ..KFac::default() };
+    let found = common::scores_of(&method, &run, &asked);
+    common::assert_close(found.values(), expected.as_slice().unwrap(), 1e-9);
 }
 
 fn queries(windows: &[&str]) -> Queries<f64> {

@@ -68,13 +68,15 @@ pub trait Model<T: Real>: Send + Sync {
     /// Layer inputs and output gradients of each example.
     fn captures(&self, theta: &[T], examples: &Examples<T>, quantity: Quantity) -> Captures<T>;
 
-    /// Layer inputs and output gradients of the loss for labels that depend on the outputs, `(n,
-    /// c)`: captures for each list of labels that `choose` returns, after one pass forward.
+    /// Layer inputs and output gradients of the loss for labels that depend on the outputs:
+    /// captures for each list of labels that `choose` returns, after one pass forward. It is asked
+    /// for some examples at a time, in order, by the row of the first and their outputs, `(m, c)`,
+    /// and returns as many lists every time.
     fn captures_of_chosen(
         &self,
         theta: &[T],
         features: ArrayView2<'_, T>,
-        choose: &mut dyn FnMut(ArrayView2<'_, T>) -> Vec<Labels<T>>,
+        choose: &mut dyn FnMut(usize, ArrayView2<'_, T>) -> Vec<Labels<T>>,
     ) -> Vec<Captures<T>>;
 
     /// `sum_i weights[i] * grad quantity_i`, `p`.

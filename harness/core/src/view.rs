@@ -212,11 +212,12 @@ impl<'a, T: Real> ModelAt<'a, T> {
         self.model.captures(self.theta, examples, quantity)
     }
 
-    /// The same of the loss for each list of labels that is chosen by the outputs, `(n, c)`.
+    /// The same of the loss for each list of labels that is chosen, for some examples at a time, by
+    /// the row of the first and their outputs, `(m, c)`.
     pub fn captures_of_chosen(
         &self,
         examples: &Examples<T>,
-        choose: &mut dyn FnMut(ArrayView2<'_, T>) -> Vec<Labels<T>>,
+        choose: &mut dyn FnMut(usize, ArrayView2<'_, T>) -> Vec<Labels<T>>,
     ) -> Vec<Captures<T>> {
         let captures = self.model.captures_of_chosen(self.theta, examples.features(), choose);
         self.meter.gradients(examples.len() * captures.len());

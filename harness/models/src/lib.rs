@@ -7,6 +7,7 @@ mod activation;
 mod attention;
 mod average_pool;
 mod bert;
+mod captured;
 mod cnn;
 mod dense;
 mod description;

@@ -9,9 +9,9 @@ use attribench_core::{
 
 use crate::{
     Network,
+    captured::Gathered,
     dense::{Parameters, Plain},
     loss,
-    network::captures_of,
     tape::Tape,
 };
 
@@ -49,7 +49,7 @@ impl<T: Real> LoopedStack<T> {
         Self {
             rule,
             models: (0..width).map(|_| single()).collect(),
-            tape: Tape::new(&network, 1, 0),
+            tape: Tape::new(&network),
             present: Vec::new(),
             weights: Vec::new(),
             rows: 0,
@@ -135,7 +135,9 @@ impl<T: Real> Stack<T> for LoopedStack<T> {
 
     fn captures(&self) -> Captures<T> {
         assert_eq!(self.models.len(), 1, "captures are those of a single model");
-        let mut captures = captures_of(&self.network, &self.tape);
+        let mut gathered = Gathered::with_room(&self.network, self.tape.rows());
+        gathered.add(&self.tape);
+        let mut captures = gathered.finish();
         for layer in &mut captures.layers {
             let rows = layer.output_gradients.outer_iter_mut().enumerate();
             for (row, mut gradients) in rows {

@@ -3,7 +3,7 @@
 //! | reading | where | gives |
 //! |---|---|---|
 //! | plain, one model or a stack of them | `tape`, `stack` | outputs, gradients, training |
-//! | captures | here | per-example layer inputs and output gradients |
+//! | captures | `captured` | per-example layer inputs and output gradients |
 //! | duals | `dual` | directional derivatives, exact curvature products |
 //!
 //! Each reading runs in `f32` and in `f64`.
@@ -14,8 +14,8 @@ use std::{
 };
 
 use attribench_core::{
-    Captures, Curvature, Examples, Inputs, Labels, Layer, LayerCapture, LayerKind, Layout, Model,
-    Quantity, Real, Stack, UpdateRule, Utility, stream,
+    Captures, Curvature, Examples, Labels, Layer, Layout, Model, Quantity, Real, Stack, UpdateRule,
+    Utility, stream,
 };
 use ndarray::{Array2, ArrayView2, ArrayViewMut2, s};
 use rand::RngExt;
@@ -23,9 +23,9 @@ use rand::RngExt;
 use crate::{
     Activation,
     activation::each,
+    captured::Gathered,
     dense::{Parameters, Plain},
     dual::Tangents,
-    embedding::token,
     local::LocalOp,
     looped::LoopedStack,
     loss,
@@ -108,6 +108,10 @@ const WIDEST_STACK: usize = 32;
 /// Numbers that the values of one block of rows may hold, where examples are large: so few that
 /// they stay in a core's cache, and that their memory is used again and not handed back.
 const BLOCK_NUMBERS: usize = 1 << 18;
+
+/// The same where rows run forward and backward and no more: wider products are worth a larger
+/// cache.
+const TAPE_NUMBERS: usize = 1 << 20;
 
 /// A network: a list of ops whose values are computed one after the other.
 #[derive(Clone, Debug, PartialEq)]
@@ -364,6 +368,11 @@ impl Network {
         &self.layers
     }
 
+    /// Layers of the layout; those behind them are frozen.
+    pub(crate) fn trained_layers(&self) -> usize {
+        self.layout.layers().len()
+    }
+
     pub(crate) fn widths(&self) -> &[usize] {
         &self.widths
     }
@@ -435,8 +444,12 @@ impl Network {
 
     /// Rows handled at a time where many numbers stand for one example.
     fn block_rows(&self) -> usize {
-        let numbers: usize = self.widths.iter().sum();
-        if self.is_plain() { BLOCK_ROWS } else { (BLOCK_NUMBERS / numbers).clamp(1, BLOCK_ROWS) }
+        if self.is_plain() { BLOCK_ROWS } else { self.rows_of(BLOCK_NUMBERS) }
+    }
+
+    /// Rows whose values are about so many numbers.
+    fn rows_of(&self, numbers: usize) -> usize {
+        (numbers / self.widths.iter().sum::<usize>()).clamp(1, BLOCK_ROWS)
     }
 
     /// The same for curvature products, whatever the number of directions.
@@ -463,28 +476,42 @@ impl Network {
         }
     }
 
-    /// A tape on which `features` has been run forward.
-    fn forward<T: Real>(&self, theta: &[T], features: ArrayView2<'_, T>) -> Tape<T> {
-        let mut tape = Tape::new(self, 1, features.nrows());
-        fill_input(&mut tape, features);
+    /// Runs `features` forward on a tape of one model.
+    fn forward<T: Real>(&self, tape: &mut Tape<T>, theta: &[T], features: ArrayView2<'_, T>) {
+        let input = tape.input(features.nrows());
+        for (to, from) in input.chunks_exact_mut(features.ncols()).zip(features.outer_iter()) {
+            to.copy_from_slice(from.as_slice().expect("features in standard layout"));
+        }
         let parameters = self.parameters(theta);
         tape.forward(self, &Plain { parameters, gradient: None });
-        tape
     }
 
-    /// Calls `read(first row, tape)` after running blocks of `features` forward; all of them at
-    /// once where examples are small.
+    /// Runs what [`Self::forward`] left on the tape backward, without a sum of gradients.
+    fn backward<T: Real>(&self, tape: &mut Tape<T>, theta: &[T]) {
+        let parameters = self.parameters(theta);
+        tape.backward(self, &mut Plain { parameters, gradient: None });
+    }
+
+    /// Rows that run forward or backward at a time where nothing is summed over them: all of them
+    /// where examples are small.
+    fn rows_at_a_time(&self, all: usize) -> usize {
+        if self.is_plain() { all.max(1) } else { self.rows_of(TAPE_NUMBERS) }
+    }
+
+    /// Calls `read(first row, tape)` after running blocks of `features` forward.
     fn forward_in_blocks<T: Real>(
         &self,
         theta: &[T],
         features: ArrayView2<'_, T>,
-        mut read: impl FnMut(usize, &Tape<T>),
+        mut read: impl FnMut(usize, &mut Tape<T>),
     ) {
         let n = features.nrows();
-        let block = if self.is_plain() { n.max(1) } else { self.block_rows() };
+        let block = self.rows_at_a_time(n);
+        let mut tape = Tape::new(self);
         for start in (0..n).step_by(block) {
             let rows = features.slice(s![start..(start + block).min(n), ..]);
-            read(start, &self.forward(theta, rows));
+            self.forward(&mut tape, theta, rows);
+            read(start, &mut tape);
         }
     }
 
@@ -511,19 +538,19 @@ impl Network {
     /// Forward, then the gradient of the quantity at the output, times the weights.
     fn output_gradients<T: Real>(
         &self,
+        tape: &mut Tape<T>,
         theta: &[T],
         examples: &Examples<T>,
         quantity: Quantity,
         weights: Option<&[T]>,
-    ) -> Tape<T> {
-        let mut tape = self.forward(theta, examples.features());
+    ) {
+        self.forward(tape, theta, examples.features());
         let classes = self.head().outputs;
         let gradients = tape.output_gradient();
         loss::output_gradients(gradients, classes, quantity, examples.labels(), 1, |row| row);
         if let Some(weights) = weights {
             weigh(gradients, weights);
         }
-        tape
     }
 }
 
@@ -535,61 +562,6 @@ fn weigh<T: Real>(rows: &mut [T], weights: &[T]) {
             *value *= weight;
         }
     }
-}
-
-fn fill_input<T: Real>(tape: &mut Tape<T>, features: ArrayView2<'_, T>) {
-    let input = tape.input(features.nrows());
-    for (to, from) in input.chunks_exact_mut(features.ncols()).zip(features.outer_iter()) {
-        to.copy_from_slice(from.as_slice().expect("features in standard layout"));
-    }
-}
-
-/// Layer inputs and output gradients on a tape of one model, as arrays.
-pub(crate) fn captures_of<T: Real>(network: &Network, tape: &Tape<T>) -> Captures<T> {
-    let mut layers: Vec<Option<LayerCapture<T>>> = vec![None; network.layout.layers().len()];
-    for (index, op) in network.ops.iter().enumerate() {
-        let Some(layer) = op.layer() else { continue };
-        if let Some(capture) = layers.get_mut(layer) {
-            *capture = Some(capture_of(&network.layers[layer], tape, (index, op)));
-        }
-    }
-    let layers = layers.into_iter().map(|layer| layer.expect("every layer has an op")).collect();
-    Captures { layers }
-}
-
-fn capture_of<T: Real>(
-    layer: &Layer,
-    tape: &Tape<T>,
-    (index, op): (usize, &Op),
-) -> LayerCapture<T> {
-    let array = |values: &[T], width: usize| {
-        Array2::from_shape_vec((tape.rows() * layer.positions, width), values.to_vec())
-            .expect("a node is rows by width")
-    };
-    let (inputs, output_gradients) = match op {
-        Op::Local { op, .. } if layer.kind == LayerKind::Dense => {
-            let mut gradients = Array2::zeros((tape.rows(), layer.outputs));
-            let deltas = tape.gradient(index + 1).chunks_exact(tape.width(index + 1));
-            for (row, (delta, mut gradient)) in deltas.zip(gradients.outer_iter_mut()).enumerate() {
-                let gradient = gradient.as_slice_mut().expect("a row");
-                op.kernel::<T>().add_gradient(&tape.point(index, row, &[]), delta, gradient);
-            }
-            (Inputs::Values(Array2::zeros((tape.rows(), 0))), gradients)
-        }
-        Op::Local { .. } => {
-            let tokens = tape.node(index).iter().map(|&value| token(value) as u32).collect();
-            (Inputs::Tokens(tokens), array(tape.gradient(index + 1), layer.outputs))
-        }
-        Op::Recurrence(_, lstm) => (
-            Inputs::Values(array(&lstm.before(tape.node(index + 1)), layer.inputs)),
-            array(tape.gradient(index), layer.outputs),
-        ),
-        _ => (
-            Inputs::Values(array(tape.node(index), layer.inputs)),
-            array(tape.gradient(index + 1), layer.outputs),
-        ),
-    };
-    LayerCapture { positions: layer.positions, inputs, output_gradients }
 }
 
 impl<T: Real> Model<T> for Network {
@@ -675,31 +647,36 @@ impl<T: Real> Model<T> for Network {
     }
 
     fn captures(&self, theta: &[T], examples: &Examples<T>, quantity: Quantity) -> Captures<T> {
-        let parameters = self.parameters(theta);
-        let mut tape = self.output_gradients(theta, examples, quantity, None);
-        tape.backward(self, &mut Plain { parameters, gradient: None });
-        captures_of(self, &tape)
+        let (mut tape, mut gathered) = (Tape::new(self), Gathered::with_room(self, examples.len()));
+        for (_, block) in examples.blocks(self.rows_at_a_time(examples.len())) {
+            self.output_gradients(&mut tape, theta, &block, quantity, None);
+            self.backward(&mut tape, theta);
+            gathered.add(&tape);
+        }
+        gathered.finish()
     }
 
     fn captures_of_chosen(
         &self,
         theta: &[T],
         features: ArrayView2<'_, T>,
-        choose: &mut dyn FnMut(ArrayView2<'_, T>) -> Vec<Labels<T>>,
+        choose: &mut dyn FnMut(usize, ArrayView2<'_, T>) -> Vec<Labels<T>>,
     ) -> Vec<Captures<T>> {
-        let (parameters, classes) = (self.parameters(theta), self.head().outputs);
-        let mut tape = self.forward(theta, features);
-        let outputs =
-            ArrayView2::from_shape((features.nrows(), tape.width(self.ops.len())), tape.outputs())
-                .expect("outputs are rows by width");
-        let chosen = choose(outputs);
-        let captured = |labels: &Labels<T>| {
-            let gradients = tape.output_gradient();
-            loss::output_gradients(gradients, classes, Quantity::Loss, labels, 1, |row| row);
-            tape.backward(self, &mut Plain { parameters, gradient: None });
-            captures_of(self, &tape)
-        };
-        chosen.iter().map(captured).collect()
+        let (n, classes) = (features.nrows(), self.head().outputs);
+        let mut gathered: Vec<Gathered<'_, T>> = Vec::new();
+        self.forward_in_blocks(theta, features, |start, tape| {
+            let shape = (tape.rows(), tape.width(self.ops.len()));
+            let outputs = ArrayView2::from_shape(shape, tape.outputs());
+            let chosen = choose(start, outputs.expect("outputs are rows by width"));
+            gathered.resize_with(chosen.len(), || Gathered::with_room(self, n));
+            for (labels, gathered) in chosen.iter().zip(&mut gathered) {
+                let gradients = tape.output_gradient();
+                loss::output_gradients(gradients, classes, Quantity::Loss, labels, 1, |row| row);
+                self.backward(tape, theta);
+                gathered.add(tape);
+            }
+        });
+        gathered.into_iter().map(Gathered::finish).collect()
     }
 
     fn gradient(
@@ -711,9 +688,10 @@ impl<T: Real> Model<T> for Network {
     ) -> Vec<T> {
         let parameters = self.parameters(theta);
         let mut sum = vec![T::zero(); self.layout.parameters()];
+        let mut tape = Tape::new(self);
         for (start, block) in examples.blocks(self.block_rows()) {
             let weights = &weights[start..start + block.len()];
-            let mut tape = self.output_gradients(theta, &block, quantity, Some(weights));
+            self.output_gradients(&mut tape, theta, &block, quantity, Some(weights));
             tape.backward(self, &mut Plain { parameters, gradient: Some(&mut sum) });
         }
         sum
@@ -730,8 +708,10 @@ impl<T: Real> Model<T> for Network {
         let directions = directions.as_standard_layout();
         let directions = directions.view();
         let mut result = Array2::zeros((examples.len(), k));
+        let mut tape = Tape::new(self);
         for (start, block) in examples.blocks(self.block_rows()) {
-            let (tape, rows) = (self.output_gradients(theta, &block, quantity, None), block.len());
+            let rows = block.len();
+            self.output_gradients(&mut tape, theta, &block, quantity, None);
             let tangents = Tangents::forward(self, &tape, parameters, &directions);
             let along = tangents.of_quantity(tape.gradient(self.ops.len()), rows);
             result.slice_mut(s![start..start + rows, ..]).assign(&along);
@@ -751,11 +731,12 @@ impl<T: Real> Model<T> for Network {
         let directions = directions.as_standard_layout();
         let directions = directions.view();
         let mut products = Array2::zeros(directions.dim());
+        let mut tape = Tape::new(self);
         for (start, block) in examples.blocks(self.curvature_rows()) {
             let weights = &weights[start..start + block.len()];
-            let mut tape =
-                self.output_gradients(theta, &block, curvature.quantity(), Some(weights));
-            tape.backward(self, &mut Plain { parameters, gradient: None });
+            let quantity = curvature.quantity();
+            self.output_gradients(&mut tape, theta, &block, quantity, Some(weights));
+            self.backward(&mut tape, theta);
             Tangents::forward(self, &tape, parameters, &directions).curvature(
                 (block.labels(), weights),
                 curvature,
@@ -778,14 +759,15 @@ impl<T: Real> Model<T> for Network {
         let directions = directions.as_standard_layout();
         let directions = directions.view();
         let mut result = Array2::zeros((examples.len(), directions.nrows()));
+        let mut tape = Tape::new(self);
         for (start, block) in examples.blocks(self.curvature_rows()) {
             let rows = block.len();
             let weights = &weights[start..start + rows];
-            let mut tape = self.output_gradients(theta, &block, Quantity::Loss, None);
+            self.output_gradients(&mut tape, theta, &block, Quantity::Loss, None);
             // An example of weight 0 has a derivative of its own all the same.
             let plain = tape.gradient(self.ops.len()).to_vec();
             weigh(tape.gradient_mut(self.ops.len()), weights);
-            tape.backward(self, &mut Plain { parameters, gradient: None });
+            self.backward(&mut tape, theta);
             let tangents = Tangents::forward(self, &tape, parameters, &directions);
             let along = tangents.of_quantity(&plain, rows);
             result.slice_mut(s![start..start + rows, ..]).assign(&along);

@@ -7,9 +7,9 @@ use attribench_core::{
 
 use crate::{
     Network,
+    captured::Gathered,
     dense::{Gradients, Stacked, stacked_weight},
     loss,
-    network::captures_of,
     tape::Tape,
 };
 
@@ -41,7 +41,7 @@ impl<T: Real> NetworkStack<T> {
     pub(crate) fn new(network: Network, width: usize, rule: UpdateRule) -> Self {
         let layout = <Network as Model<T>>::layout(&network);
         let batch = rule.batch_size;
-        let tape = Tape::new(&network, width, batch);
+        let tape = Tape::stacked(&network, width, batch);
         let zeros = vec![T::zero(); layout.parameters() * width];
         let has_gradient = rule.heavy_ball().is_none();
         Self {
@@ -235,8 +235,9 @@ impl<T: Real> Stack<T> for NetworkStack<T> {
 
     fn captures(&self) -> Captures<T> {
         assert_eq!(self.width, 1, "captures are those of a single model");
-        let present = captures_of(&self.network, &self.tape);
-        let mut layers = present.layers;
+        let mut gathered = Gathered::with_room(&self.network, self.tape.rows());
+        gathered.add(&self.tape);
+        let mut layers = gathered.finish().layers;
         for layer in &mut layers {
             for (mut row, &weight) in layer.output_gradients.outer_iter_mut().zip(&self.weights) {
                 // Exact for the weight 1 of the run that happened.

@@ -28,7 +28,13 @@ pub(crate) struct Tape<T> {
 }
 
 impl<T: Real> Tape<T> {
-    pub(crate) fn new(network: &Network, models: usize, rows: usize) -> Self {
+    /// One of a single model, without rows yet.
+    pub(crate) fn new(network: &Network) -> Self {
+        Self::stacked(network, 1, 0)
+    }
+
+    /// One of `models` models, with room for `rows` rows.
+    pub(crate) fn stacked(network: &Network, models: usize, rows: usize) -> Self {
         let widths = network.widths().to_vec();
         let empty = vec![Vec::new(); widths.len()];
         let mut tape =

@@ -9,7 +9,7 @@ use attribench_models::{
     Activation, Cnn, Gpt, Head, Llama, ModelSpec, Network, Normalisation, Pairs, PositionKind,
     TextGenRnn,
 };
-use ndarray::{Array1, Array2, ArrayView1, s};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, s};
 use proptest::prelude::*;
 
 const QUANTITIES: [Quantity; 2] = [Quantity::Loss, Quantity::NegativeUtility(Utility::Margin)];
@@ -286,6 +286,11 @@ proptest! {
     }
 
     #[test]
+    fn captures_of_chosen_labels_are_those_of_the_labels(case in cases()) {
+        chosen_captures(&case);
+    }
+
+    #[test]
     fn tangents_are_directional_slopes(case in cases(), seed in 0u64..100) {
         let p = case.theta.len();
         let directions = Array2::from_shape_vec((3, p), numbers(seed, 3 * p)).unwrap();
@@ -425,6 +430,65 @@ fn momentum(momentum: f64, weight_decay: f64, batch_size: usize) -> UpdateRule {
 
 fn step_size(learning_rate: f64) -> StepSize {
     StepSize { index: 0, learning_rate }
+}
+
+/// Captures of the examples' labels, and of those of their neighbours, after one pass forward.
+fn chosen_captures(case: &Case) {
+    let n = case.examples.len();
+    let (features, labels) = (case.examples.features(), case.examples.labels());
+    let outputs = case.network.outputs(&case.theta, features);
+    let neighbours: Vec<usize> = (0..n).map(|row| (row + 1) % n).collect();
+    let lists = [labels.clone(), labels.select(&neighbours)];
+    let mut next = 0;
+    let found = case.network.captures_of_chosen(&case.theta, features, &mut |start, some| {
+        assert_eq!(start, next);
+        next += some.nrows();
+        assert_eq!(some, outputs.slice(s![start..next, ..]));
+        let rows: Vec<usize> = (start..next).collect();
+        lists.iter().map(|labels| labels.select(&rows)).collect()
+    });
+    assert_eq!((next, found.len()), (n, 2));
+    for (found, labels) in found.iter().zip(lists) {
+        let examples = Examples::new(features.to_owned(), labels);
+        let expected = case.network.captures(&case.theta, &examples, Quantity::Loss);
+        for (found, expected) in found.layers.iter().zip(&expected.layers) {
+            assert_eq!(found.inputs, expected.inputs);
+            assert_eq!(found.output_gradients, expected.output_gradients);
+        }
+    }
+}
+
+#[test]
+fn captures_of_many_texts_are_those_of_each_alone() {
+    // So many that they run in blocks, the last of them a smaller one.
+    let gpt = small_gpt(PositionKind::Learned, Head::Tied);
+    let case = text_case(gpt, TokenLoss::Sum, 3, 600);
+    chosen_captures(&case);
+    let all = case.network.captures(&case.theta, &case.examples, Quantity::Loss);
+    assert_eq!(all.len(), 600);
+    for row in [0, 255, 256, 599] {
+        let alone = case.examples.select(&[row]);
+        let alone = case.network.captures(&case.theta, &alone, Quantity::Loss);
+        for (all, alone) in all.layers.iter().zip(&alone.layers) {
+            let rows = row * all.positions..(row + 1) * all.positions;
+            match (&all.inputs, &alone.inputs) {
+                (Inputs::Values(all), Inputs::Values(alone)) => {
+                    let all = all.slice(s![rows.clone(), ..]);
+                    assert_close(&flat(all), &flat(alone.view()), "inputs");
+                }
+                (Inputs::Tokens(all), Inputs::Tokens(alone)) => {
+                    assert_eq!(&all[rows.clone()], alone);
+                }
+                _ => panic!("a layer reads either tokens or numbers"),
+            }
+            let all = all.output_gradients.slice(s![rows, ..]);
+            assert_close(&flat(all), &flat(alone.output_gradients.view()), "output gradients");
+        }
+    }
+}
+
+fn flat(matrix: ArrayView2<'_, f64>) -> Vec<f64> {
+    matrix.iter().copied().collect()
 }
 
 #[test]
