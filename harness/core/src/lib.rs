@@ -48,8 +48,8 @@ pub use method::{
     ParameterError, Queries, Scorer,
 };
 pub use model::{
-    Adapters, AnyModel, BuildModel, ConfigureModel, Curvature, DataShape, Elsewhere, Model,
-    ModelEntry, ModelInput, ParameterNames, ResumeModel, Stack,
+    Adapters, AnyModel, BuildModel, ConfigureModel, Curvature, DataShape, Elsewhere, LabelChoice,
+    Model, ModelEntry, ModelInput, ParameterNames, ResumeModel, Stack,
 };
 pub use optimiser::{AdamW, HeavyBall, Optimiser, Sgd, StepSize, UpdateRule, WeightDecay};
 pub use real::Real;

@@ -33,6 +33,10 @@ impl Curvature {
     }
 }
 
+/// Lists of labels for some examples, as many lists every time: asked in order by the row of the
+/// first example and their outputs, `(m, c)`.
+pub type LabelChoice<'c, T> = dyn FnMut(usize, ArrayView2<'_, T>) -> Vec<Labels<T>> + 'c;
+
 /// A model: a pure function of a flat parameter vector, differentiable once and twice.
 ///
 /// # Laws (tested for every registered model)
@@ -69,14 +73,12 @@ pub trait Model<T: Real>: Send + Sync {
     fn captures(&self, theta: &[T], examples: &Examples<T>, quantity: Quantity) -> Captures<T>;
 
     /// Layer inputs and output gradients of the loss for labels that depend on the outputs:
-    /// captures for each list of labels that `choose` returns, after one pass forward. It is asked
-    /// for some examples at a time, in order, by the row of the first and their outputs, `(m, c)`,
-    /// and returns as many lists every time.
+    /// captures for each list of labels that is chosen, after one pass forward.
     fn captures_of_chosen(
         &self,
         theta: &[T],
         features: ArrayView2<'_, T>,
-        choose: &mut dyn FnMut(usize, ArrayView2<'_, T>) -> Vec<Labels<T>>,
+        choose: &mut LabelChoice<'_, T>,
     ) -> Vec<Captures<T>>;
 
     /// `sum_i weights[i] * grad quantity_i`, `p`.

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use ndarray::{Array2, ArrayView2, ArrayViewMut2};
 
 use crate::{
-    Access, Captures, Checkpoint, Curvature, Examples, Instrumentation, Labels, Layout, Meter,
+    Access, Captures, Checkpoint, Curvature, Examples, Instrumentation, LabelChoice, Layout, Meter,
     Model, Observer, Quantity, ReadsCheckpoints, ReadsOptimizer, ReadsTrace, ReadsWeights, Real,
     Recipe, Run, RunError, Utility,
 };
@@ -212,12 +212,11 @@ impl<'a, T: Real> ModelAt<'a, T> {
         self.model.captures(self.theta, examples, quantity)
     }
 
-    /// The same of the loss for each list of labels that is chosen, for some examples at a time, by
-    /// the row of the first and their outputs, `(m, c)`.
+    /// The same of the loss for each list of labels that is chosen by the outputs.
     pub fn captures_of_chosen(
         &self,
         examples: &Examples<T>,
-        choose: &mut dyn FnMut(usize, ArrayView2<'_, T>) -> Vec<Labels<T>>,
+        choose: &mut LabelChoice<'_, T>,
     ) -> Vec<Captures<T>> {
         let captures = self.model.captures_of_chosen(self.theta, examples.features(), choose);
         self.meter.gradients(examples.len() * captures.len());

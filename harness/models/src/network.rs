@@ -14,8 +14,8 @@ use std::{
 };
 
 use attribench_core::{
-    Captures, Curvature, Examples, Labels, Layer, Layout, Model, Quantity, Real, Stack, UpdateRule,
-    Utility, stream,
+    Captures, Curvature, Examples, LabelChoice, Labels, Layer, Layout, Model, Quantity, Real,
+    Stack, UpdateRule, Utility, stream,
 };
 use ndarray::{Array2, ArrayView2, ArrayViewMut2, s};
 use rand::RngExt;
@@ -660,7 +660,7 @@ impl<T: Real> Model<T> for Network {
         &self,
         theta: &[T],
         features: ArrayView2<'_, T>,
-        choose: &mut dyn FnMut(usize, ArrayView2<'_, T>) -> Vec<Labels<T>>,
+        choose: &mut LabelChoice<'_, T>,
     ) -> Vec<Captures<T>> {
         let (n, classes) = (features.nrows(), self.head().outputs);
         let mut gathered: Vec<Gathered<'_, T>> = Vec::new();
