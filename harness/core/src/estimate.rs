@@ -73,13 +73,26 @@ impl Estimate {
 }
 
 impl std::fmt::Display for Estimate {
+    /// Four significant digits of what is exact; point and interval with three decimals, or as many
+    /// as show two digits of the interval's width.
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         if self.is_exact() {
-            write!(formatter, "{}", self.point)
-        } else {
-            write!(formatter, "{:.3} [{:.3}, {:.3}]", self.point, self.lower, self.upper)
+            return match self.point.fract() {
+                0.0 => write!(formatter, "{}", self.point),
+                _ => write!(formatter, "{}", in_four_digits(self.point)),
+            };
         }
+        let width = self.upper - self.lower;
+        let power = if width > 0.0 { width.log10().floor() as i32 } else { 0 };
+        let decimals = (1 - power).max(3) as usize;
+        let Self { point, lower, upper, .. } = self;
+        write!(formatter, "{point:.decimals$} [{lower:.decimals$}, {upper:.decimals$}]")
     }
+}
+
+/// The nearest number of four significant digits.
+fn in_four_digits(value: f64) -> f64 {
+    format!("{value:.3e}").parse().expect("a number was written")
 }
 
 #[cfg(test)]
@@ -91,6 +104,18 @@ mod tests {
         let count = Estimate::exact(7.0);
         assert_eq!((count.lower(), count.point(), count.upper()), (7.0, 7.0, 7.0));
         assert!(count.is_exact());
+    }
+
+    #[test]
+    fn digits_are_those_that_an_interval_justifies() {
+        let said =
+            |point, lower, upper| Estimate::new(point, lower, upper, 0.95, 10, 0).to_string();
+        assert_eq!(said(0.43, 0.3871, 0.4652), "0.430 [0.387, 0.465]");
+        assert_eq!(said(2.27e-7, 1.91e-7, 2.64e-7), "0.000000227 [0.000000191, 0.000000264]");
+        assert_eq!(said(0.5, 0.5, 0.5), "0.500 [0.500, 0.500]");
+        let exact = [7.0, 1_234_567.0, 2.522_887_007e-5, -0.0001, 12.345_678];
+        let exact = exact.map(|value| Estimate::exact(value).to_string());
+        assert_eq!(exact, ["7", "1234567", "0.00002523", "-0.0001", "12.35"]);
     }
 
     #[test]
