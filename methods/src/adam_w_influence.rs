@@ -35,8 +35,8 @@
 //! learning, ICML 2015, arXiv 1502.03492.
 
 use attribench_core::{
-    Context, Curvature, FullTrace, Method, MethodError, MethodInfo, Queries, Real, Scale, Scorer,
-    Scores, View,
+    Context, Curvature, FullTrace, Method, MethodError, MethodInfo, ProblemSize, Queries, Real,
+    Scale, Scorer, Scores, View,
 };
 use serde::{Deserialize, Serialize};
 
@@ -82,14 +82,9 @@ impl Method for AdamWInfluence {
         scale: Scale::Derivative,
     };
 
-    fn working_bytes(
-        &self,
-        examples: usize,
-        queries: usize,
-        parameters: usize,
-        number: usize,
-    ) -> u64 {
-        let adjoints = working_bytes(examples, queries, parameters, number);
+    fn working_bytes(&self, size: ProblemSize) -> u64 {
+        let ProblemSize { examples, queries, parameters, .. } = size;
+        let adjoints = working_bytes(size);
         match self.curvature {
             Substitute::GaussNewton => adjoints,
             // A batch is no longer than the data.

@@ -31,7 +31,8 @@
 //! 2112.03052; Lanczos, An iteration method for the solution of the eigenvalue problem, 1950.
 
 use attribench_core::{
-    Context, FinalModel, Method, MethodError, MethodInfo, Real, Scale, Scorer, View, math,
+    Context, FinalModel, Method, MethodError, MethodInfo, ProblemSize, Real, Scale, Scorer, View,
+    math,
 };
 use ndarray::{Array1, Array2, ArrayView1, Axis, s};
 use rand_distr::{Distribution, StandardNormal};
@@ -91,13 +92,8 @@ impl Method for Arnoldi {
         self.damping.check()
     }
 
-    fn working_bytes(
-        &self,
-        examples: usize,
-        _queries: usize,
-        parameters: usize,
-        _number: usize,
-    ) -> u64 {
+    fn working_bytes(&self, size: ProblemSize) -> u64 {
+        let ProblemSize { examples, parameters, .. } = size;
         let rows = self.iterations.min(parameters) + self.rank.min(parameters) + 3;
         ((rows * parameters + examples * self.rank) * size_of::<f64>()) as u64
     }

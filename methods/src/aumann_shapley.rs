@@ -31,7 +31,8 @@
 
 use attribench_core::{
     Account, AndRetraining, Context, Curvature, FullTrace, Method, MethodError, MethodInfo,
-    Observer, Optimiser, Queries, Real, Retrain, RunError, Scale, Scorer, Scores, Step, View,
+    Observer, Optimiser, ProblemSize, Queries, Real, Retrain, RunError, Scale, Scorer, Scores,
+    Step, View,
 };
 use ndarray::{Array2, Axis};
 use serde::{Deserialize, Serialize};
@@ -73,14 +74,8 @@ impl Method for AumannShapley {
         Err(format!("`nodes` is {}\nhint: use 1 to {MOST_NODES} nodes", self.nodes))
     }
 
-    fn working_bytes(
-        &self,
-        examples: usize,
-        queries: usize,
-        parameters: usize,
-        number: usize,
-    ) -> u64 {
-        crate::Metagradient::default().working_bytes(examples, queries, parameters, number)
+    fn working_bytes(&self, size: ProblemSize) -> u64 {
+        crate::Metagradient::default().working_bytes(size)
     }
 
     fn fit<'a, T: Real>(

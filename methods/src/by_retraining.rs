@@ -31,7 +31,7 @@
 
 use attribench_core::{
     AndRetraining, Ask, BlackBox, Context, Game, GameError, Measured, Method, MethodError,
-    MethodInfo, Queries, Real, Repeats, Retrain, Scale, Scorer, Scores, Valuation,
+    MethodInfo, ProblemSize, Queries, Real, Repeats, Retrain, Scale, Scorer, Scores, Valuation,
     ValuationContext, View,
 };
 use ndarray::Array2;
@@ -84,7 +84,8 @@ impl Method for ByRetraining {
         self.valuation().map(|_| ())
     }
 
-    fn working_bytes(&self, examples: usize, queries: usize, _: usize, number: usize) -> u64 {
+    fn working_bytes(&self, size: ProblemSize) -> u64 {
+        let ProblemSize { examples, queries, number, .. } = size;
         let evaluations = self.parameters["stop"]["evaluations"].as_u64().unwrap_or(2000);
         let evaluations = evaluations.max(examples as u64 + 1);
         // Worths twice, and the weights of a batch of coalitions.

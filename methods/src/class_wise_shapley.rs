@@ -28,7 +28,7 @@
 
 use attribench_core::{
     AndRetraining, BlackBox, Context, Labels, Measured, Method, MethodError, MethodInfo,
-    ModelInput, Queries, Real, Retrain, Scale, Scorer, Scores, View,
+    ModelInput, ProblemSize, Queries, Real, Retrain, Scale, Scorer, Scores, View,
 };
 use ndarray::{Array2, ArrayView1};
 use rand::{RngExt, seq::SliceRandom};
@@ -64,7 +64,8 @@ impl Method for ClassWiseShapley {
         if self.orders == 0 { Err("`orders` is 0\nhint: use 20".to_owned()) } else { Ok(()) }
     }
 
-    fn working_bytes(&self, examples: usize, queries: usize, _: usize, number: usize) -> u64 {
+    fn working_bytes(&self, size: ProblemSize) -> u64 {
+        let ProblemSize { examples, queries, number, .. } = size;
         ((examples + 1) * (examples * number + queries * 8)) as u64
     }
 

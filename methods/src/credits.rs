@@ -19,8 +19,8 @@
 //! decay with `gamma theta_r . u_r`, decoupled decay with `eta_r gamma theta_r . b~_r`.
 
 use attribench_core::{
-    Captures, Curvature, Examples, FullTrace, Observer, Optimiser, Quantity, Queries, Real,
-    RunError, Step, UpdateRule, View,
+    Captures, Curvature, Examples, FullTrace, Observer, Optimiser, ProblemSize, Quantity, Queries,
+    Real, RunError, Step, UpdateRule, View,
 };
 use ndarray::{Array1, Array2, Axis, s};
 use serde::{Deserialize, Serialize};
@@ -41,12 +41,8 @@ pub(crate) const START: &[Node] = &[(0.0, 1.0)];
 const TAIL_NUMBERS: usize = 1 << 25;
 
 /// Most bytes that products of inputs and the tails of one replay take.
-pub(crate) fn working_bytes(
-    examples: usize,
-    queries: usize,
-    parameters: usize,
-    number: usize,
-) -> u64 {
+pub(crate) fn working_bytes(size: ProblemSize) -> u64 {
+    let ProblemSize { examples, queries, parameters, number } = size;
     let tails = (queries * parameters).min(TAIL_NUMBERS.max(parameters));
     // Adam needs the gradients of a step beside the tails.
     (2 * tails * size_of::<f64>() + examples * queries * number) as u64

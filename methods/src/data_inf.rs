@@ -30,8 +30,8 @@
 //! diffusion models, ICLR 2024, arXiv 2310.00902.
 
 use attribench_core::{
-    Block, Captures, Context, FinalModel, Method, MethodError, MethodInfo, Queries, Real, Scale,
-    Scorer, Scores, View, math,
+    Block, Captures, Context, FinalModel, Method, MethodError, MethodInfo, ProblemSize, Queries,
+    Real, Scale, Scorer, Scores, View, math,
 };
 use ndarray::{Array2, s};
 use serde::{Deserialize, Serialize};
@@ -58,13 +58,8 @@ impl Method for DataInf {
         self.damping.check()
     }
 
-    fn working_bytes(
-        &self,
-        examples: usize,
-        queries: usize,
-        parameters: usize,
-        number: usize,
-    ) -> u64 {
+    fn working_bytes(&self, size: ProblemSize) -> u64 {
+        let ProblemSize { examples, queries, parameters, number } = size;
         // Captures hold no more than the gradients; products of a block of rows and of the queries.
         let products = (2 * queries + pair::BLOCK_ROWS) * examples * size_of::<f64>();
         (products + examples * parameters.min(1 << 14) * number) as u64

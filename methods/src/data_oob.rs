@@ -25,7 +25,7 @@
 
 use attribench_core::{
     AndRetraining, BlackBox, Context, Measured, Method, MethodError, MethodInfo, ModelInput,
-    Queries, Real, Retrain, Scale, Scorer, Scores, Utility, View,
+    ProblemSize, Queries, Real, Retrain, Scale, Scorer, Scores, Utility, View,
 };
 use ndarray::Array2;
 use rand::RngExt;
@@ -63,7 +63,8 @@ impl Method for DataOob {
         Ok(())
     }
 
-    fn working_bytes(&self, examples: usize, _: usize, _: usize, number: usize) -> u64 {
+    fn working_bytes(&self, size: ProblemSize) -> u64 {
+        let ProblemSize { examples, number, .. } = size;
         (self.models * examples * (8 + number)) as u64
     }
 

@@ -30,7 +30,7 @@
 
 use attribench_core::{
     Captures, Context, FullTrace, HeavyBall, Layout, Method, MethodError, MethodInfo, Observer,
-    Real, RunError, Scale, Scorer, Step, View, math,
+    ProblemSize, Real, RunError, Scale, Scorer, Step, View, math,
 };
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
@@ -53,13 +53,8 @@ impl Method for DvEmb {
         scale: Scale::Derivative,
     };
 
-    fn working_bytes(
-        &self,
-        examples: usize,
-        queries: usize,
-        parameters: usize,
-        _number: usize,
-    ) -> u64 {
+    fn working_bytes(&self, size: ProblemSize) -> u64 {
+        let ProblemSize { examples, queries, parameters, .. } = size;
         // The matrix, and two gradients of a batch no longer than the data.
         let rows = parameters + 3 * examples + queries;
         (rows * parameters * size_of::<f64>()) as u64

@@ -37,7 +37,7 @@
 //! language model generalization with influence functions, 2023, arXiv 2308.03296.
 
 use attribench_core::{
-    Context, FinalModel, Method, MethodError, MethodInfo, Real, Scale, Scorer, View,
+    Context, FinalModel, Method, MethodError, MethodInfo, ProblemSize, Real, Scale, Scorer, View,
 };
 use serde::{Deserialize, Serialize};
 
@@ -69,14 +69,8 @@ impl Method for EkFac {
         self.damping.check()
     }
 
-    fn working_bytes(
-        &self,
-        examples: usize,
-        queries: usize,
-        parameters: usize,
-        number: usize,
-    ) -> u64 {
-        working_bytes((examples, queries), parameters, number)
+    fn working_bytes(&self, size: ProblemSize) -> u64 {
+        working_bytes(size)
     }
 
     fn fit<'a, T: Real>(
@@ -116,11 +110,8 @@ pub(crate) fn refuse_singular(damped: &[f64]) -> Result<(), MethodError> {
 
 /// Directions of a block of queries in the number type of the run, eigenvalues, the factors, which
 /// are no larger than the weight's square, and what is kept of the examples.
-pub(crate) fn working_bytes(
-    (examples, queries): (usize, usize),
-    parameters: usize,
-    number: usize,
-) -> u64 {
+pub(crate) fn working_bytes(size: ProblemSize) -> u64 {
+    let ProblemSize { examples, queries, parameters, number } = size;
     let block = query_rows(parameters).min(queries);
     let factors = 6 * parameters * size_of::<f64>();
     (parameters * block * number + factors) as u64 + kept_bytes(examples, parameters, number)

@@ -29,7 +29,7 @@
 //! Hessian-vector products, NeurIPS 2025, arXiv 2507.14740.
 
 use attribench_core::{
-    Context, FinalModel, Method, MethodError, MethodInfo, Real, Scale, Scorer, View,
+    Context, FinalModel, Method, MethodError, MethodInfo, ProblemSize, Real, Scale, Scorer, View,
 };
 use serde::{Deserialize, Serialize};
 
@@ -89,15 +89,10 @@ impl Method for EkFacCg {
         self.plain().check()
     }
 
-    fn working_bytes(
-        &self,
-        examples: usize,
-        queries: usize,
-        parameters: usize,
-        number: usize,
-    ) -> u64 {
+    fn working_bytes(&self, size: ProblemSize) -> u64 {
+        let ProblemSize { parameters, .. } = size;
         // The iteration, the factors, and what their products are made in.
-        let iteration = self.plain().working_bytes(examples, queries, parameters, number);
+        let iteration = self.plain().working_bytes(size);
         iteration + (8 * parameters * size_of::<f64>()) as u64
     }
 

@@ -29,7 +29,8 @@
 //! sparse projection, NeurIPS 2025, arXiv 2505.18976.
 
 use attribench_core::{
-    Captures, Context, FinalModel, Method, MethodError, MethodInfo, Real, Scale, Scorer, View,
+    Captures, Context, FinalModel, Method, MethodError, MethodInfo, ProblemSize, Real, Scale,
+    Scorer, View,
 };
 use ndarray::Array2;
 use rand::Rng;
@@ -77,13 +78,8 @@ impl Method for FactGraSs {
         self.damping.check()
     }
 
-    fn working_bytes(
-        &self,
-        examples: usize,
-        _queries: usize,
-        parameters: usize,
-        _number: usize,
-    ) -> u64 {
+    fn working_bytes(&self, size: ProblemSize) -> u64 {
+        let ProblemSize { examples, parameters, .. } = size;
         kept_bytes(examples, self.size.min(parameters))
     }
 

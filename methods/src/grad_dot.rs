@@ -29,8 +29,8 @@
 //! NeurIPS 2019, arXiv 2102.05262.
 
 use attribench_core::{
-    Context, FinalModel, Method, MethodError, MethodInfo, Queries, Real, Scale, Scorer, Scores,
-    View,
+    Context, FinalModel, Method, MethodError, MethodInfo, ProblemSize, Queries, Real, Scale,
+    Scorer, Scores, View,
 };
 use serde::{Deserialize, Serialize};
 
@@ -49,13 +49,8 @@ impl Method for GradDot {
         scale: Scale::Derivative,
     };
 
-    fn working_bytes(
-        &self,
-        _examples: usize,
-        queries: usize,
-        parameters: usize,
-        number: usize,
-    ) -> u64 {
+    fn working_bytes(&self, size: ProblemSize) -> u64 {
+        let ProblemSize { queries, parameters, number, .. } = size;
         formed_bytes(queries, parameters, number)
     }
 

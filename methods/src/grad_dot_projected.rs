@@ -28,7 +28,8 @@
 //! learning, ICML 2009, arXiv 0902.2206.
 
 use attribench_core::{
-    Captures, Context, FinalModel, Method, MethodError, MethodInfo, Real, Scale, Scorer, View,
+    Captures, Context, FinalModel, Method, MethodError, MethodInfo, ProblemSize, Real, Scale,
+    Scorer, View,
 };
 use serde::{Deserialize, Serialize};
 
@@ -64,13 +65,8 @@ impl Method for GradDotProjected {
         check_size(self.size)
     }
 
-    fn working_bytes(
-        &self,
-        examples: usize,
-        queries: usize,
-        parameters: usize,
-        _number: usize,
-    ) -> u64 {
+    fn working_bytes(&self, size: ProblemSize) -> u64 {
+        let ProblemSize { examples, queries, parameters, .. } = size;
         ((examples + queries) * self.size.min(parameters) * size_of::<f64>()) as u64
     }
 

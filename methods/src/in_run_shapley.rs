@@ -45,7 +45,8 @@
 //! sum is the ideal form of Pruthi et al., TracIn, NeurIPS 2020, arXiv 2002.08484.
 
 use attribench_core::{
-    Context, FullTrace, Method, MethodError, MethodInfo, Queries, Real, Scale, Scorer, Scores, View,
+    Context, FullTrace, Method, MethodError, MethodInfo, ProblemSize, Queries, Real, Scale, Scorer,
+    Scores, View,
 };
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
@@ -82,14 +83,8 @@ impl Method for InRunShapley {
         scale: Scale::Derivative,
     };
 
-    fn working_bytes(
-        &self,
-        examples: usize,
-        queries: usize,
-        parameters: usize,
-        number: usize,
-    ) -> u64 {
-        credits::working_bytes(examples, queries, parameters, number)
+    fn working_bytes(&self, size: ProblemSize) -> u64 {
+        credits::working_bytes(size)
     }
 
     fn fit<'a, T: Real>(

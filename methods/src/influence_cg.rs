@@ -36,7 +36,7 @@
 //! 1952.
 
 use attribench_core::{
-    Context, FinalModel, Method, MethodError, MethodInfo, Real, Scale, Scorer, View,
+    Context, FinalModel, Method, MethodError, MethodInfo, ProblemSize, Real, Scale, Scorer, View,
 };
 use ndarray::{Array2, ArrayView2, Axis};
 use serde::{Deserialize, Serialize};
@@ -107,13 +107,8 @@ impl Method for InfluenceCg {
         Ok(())
     }
 
-    fn working_bytes(
-        &self,
-        examples: usize,
-        queries: usize,
-        parameters: usize,
-        number: usize,
-    ) -> u64 {
+    fn working_bytes(&self, size: ProblemSize) -> u64 {
+        let ProblemSize { examples, queries, parameters, number } = size;
         // Solution, residual, direction, and the product in both number types.
         (6 * query_rows(parameters).min(queries) * parameters * size_of::<f64>()) as u64
             + kept_bytes(examples, parameters, number)

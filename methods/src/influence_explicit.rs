@@ -42,8 +42,8 @@
 //! predictions via influence functions, ICML 2017, arXiv 1703.04730.
 
 use attribench_core::{
-    Captures, Context, FinalModel, Method, MethodError, MethodInfo, ModelAt, Queries, Real, Scale,
-    Scorer, Scores, View,
+    Captures, Context, FinalModel, Method, MethodError, MethodInfo, ModelAt, ProblemSize, Queries,
+    Real, Scale, Scorer, Scores, View,
 };
 use ndarray::{Array2, s};
 use serde::{Deserialize, Serialize};
@@ -85,13 +85,8 @@ impl Method for InfluenceExplicit {
         self.damping.check()
     }
 
-    fn working_bytes(
-        &self,
-        _examples: usize,
-        queries: usize,
-        parameters: usize,
-        _number: usize,
-    ) -> u64 {
+    fn working_bytes(&self, size: ProblemSize) -> u64 {
+        let ProblemSize { queries, parameters, .. } = size;
         // The triangle, and the right-hand sides of a block with their images and products.
         let triangle = (parameters * (parameters + 1) / 2 * size_of::<f64>()) as u64;
         triangle + (4 * queries.min(BLOCK_QUERIES) * parameters * size_of::<f64>()) as u64

@@ -33,8 +33,8 @@
 //! 2015, arXiv 1503.05671.
 
 use attribench_core::{
-    Context, FinalModel, Method, MethodError, MethodInfo, Queries, Real, Scale, Scorer, Scores,
-    View,
+    Context, FinalModel, Method, MethodError, MethodInfo, ProblemSize, Queries, Real, Scale,
+    Scorer, Scores, View,
 };
 use ndarray::{Array2, s};
 use serde::{Deserialize, Serialize};
@@ -84,14 +84,8 @@ impl Method for KFac {
         self.damping.check()
     }
 
-    fn working_bytes(
-        &self,
-        examples: usize,
-        queries: usize,
-        parameters: usize,
-        number: usize,
-    ) -> u64 {
-        working_bytes((examples, queries), parameters, number)
+    fn working_bytes(&self, size: ProblemSize) -> u64 {
+        working_bytes(size)
     }
 
     fn fit<'a, T: Real>(

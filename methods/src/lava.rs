@@ -37,8 +37,8 @@
 use std::collections::BTreeMap;
 
 use attribench_core::{
-    BlackBox, Context, Examples, Labels, Method, MethodError, MethodInfo, ModelInput, Queries,
-    Real, Scale, Scorer, Scores, View, math,
+    BlackBox, Context, Examples, Labels, Method, MethodError, MethodInfo, ModelInput, ProblemSize,
+    Queries, Real, Scale, Scorer, Scores, View, math,
 };
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, Zip};
 use serde::{Deserialize, Serialize};
@@ -91,7 +91,8 @@ impl Method for Lava {
         Ok(())
     }
 
-    fn working_bytes(&self, examples: usize, queries: usize, _: usize, _: usize) -> u64 {
+    fn working_bytes(&self, size: ProblemSize) -> u64 {
+        let ProblemSize { examples, queries, .. } = size;
         // Costs and kernel; in the worst case all examples are of one class.
         let pairs = examples * queries + examples * examples.max(queries);
         (2 * pairs * size_of::<f64>()) as u64

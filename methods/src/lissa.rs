@@ -34,8 +34,8 @@
 //! functions, ICML 2017, arXiv 1703.04730.
 
 use attribench_core::{
-    Context, Examples, FinalModel, Method, MethodError, MethodInfo, Real, Scale, Scorer, View,
-    stream,
+    Context, Examples, FinalModel, Method, MethodError, MethodInfo, ProblemSize, Real, Scale,
+    Scorer, View, stream,
 };
 use ndarray::{Array2, Zip};
 use rand::RngExt;
@@ -113,13 +113,8 @@ impl Method for Lissa {
         }
     }
 
-    fn working_bytes(
-        &self,
-        examples: usize,
-        queries: usize,
-        parameters: usize,
-        number: usize,
-    ) -> u64 {
+    fn working_bytes(&self, size: ProblemSize) -> u64 {
+        let ProblemSize { examples, queries, parameters, number } = size;
         // Right-hand side, term, sum, and the product in both number types.
         (5 * query_rows(parameters).min(queries) * parameters * size_of::<f64>()) as u64
             + kept_bytes(examples, parameters, number)

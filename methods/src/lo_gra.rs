@@ -32,7 +32,8 @@
 //! 2024, arXiv 2405.13954.
 
 use attribench_core::{
-    Context, FinalModel, Layout, Method, MethodError, MethodInfo, Real, Scale, Scorer, View, math,
+    Context, FinalModel, Layout, Method, MethodError, MethodInfo, ProblemSize, Real, Scale, Scorer,
+    View, math,
 };
 use ndarray::{Array1, Array2, s};
 use rand::Rng;
@@ -78,13 +79,8 @@ impl Method for LoGra {
         self.damping.check()
     }
 
-    fn working_bytes(
-        &self,
-        examples: usize,
-        queries: usize,
-        parameters: usize,
-        number: usize,
-    ) -> u64 {
+    fn working_bytes(&self, size: ProblemSize) -> u64 {
+        let ProblemSize { examples, queries, parameters, number } = size;
         // The second moment of one layer and factors of all, for as many layers as there can be.
         let width = (self.side * self.side).min(parameters);
         let layers = parameters.div_ceil(width).min(16);

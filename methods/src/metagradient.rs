@@ -41,8 +41,8 @@
 //! descent, 2025, arXiv 2503.13751.
 
 use attribench_core::{
-    Context, Curvature, FullTrace, Method, MethodError, MethodInfo, Observer, Queries, ReadsTrace,
-    Real, RunError, Scale, Scorer, Scores, Step, View, math,
+    Context, Curvature, FullTrace, Method, MethodError, MethodInfo, Observer, ProblemSize, Queries,
+    ReadsTrace, Real, RunError, Scale, Scorer, Scores, Step, View, math,
 };
 use ndarray::{Array2, ArrayView2, Axis, s};
 use serde::{Deserialize, Serialize};
@@ -78,12 +78,8 @@ fn vectors(moments: usize) -> usize {
 }
 
 /// Most bytes that one replay in reverse takes.
-pub(crate) fn working_bytes(
-    examples: usize,
-    queries: usize,
-    parameters: usize,
-    number: usize,
-) -> u64 {
+pub(crate) fn working_bytes(size: ProblemSize) -> u64 {
+    let ProblemSize { examples, queries, parameters, number } = size;
     // Adam's adjoints, the most there are; the end's gradients in `f64` while they begin.
     let most = ADJOINT_NUMBERS.max(vectors(2) * parameters);
     let adjoints = (vectors(2) * queries * parameters).min(most);
@@ -99,14 +95,8 @@ impl Method for Metagradient {
         scale: Scale::Derivative,
     };
 
-    fn working_bytes(
-        &self,
-        examples: usize,
-        queries: usize,
-        parameters: usize,
-        number: usize,
-    ) -> u64 {
-        working_bytes(examples, queries, parameters, number)
+    fn working_bytes(&self, size: ProblemSize) -> u64 {
+        working_bytes(size)
     }
 
     fn fit<'a, T: Real>(

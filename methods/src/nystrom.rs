@@ -29,7 +29,8 @@
 //! arXiv 2302.09726.
 
 use attribench_core::{
-    Context, FinalModel, Method, MethodError, MethodInfo, Real, Scale, Scorer, View, math,
+    Context, FinalModel, Method, MethodError, MethodInfo, ProblemSize, Real, Scale, Scorer, View,
+    math,
 };
 use ndarray::{Array2, ArrayView1, Axis, s};
 use serde::{Deserialize, Serialize};
@@ -80,13 +81,8 @@ impl Method for Nystrom {
         self.damping.check()
     }
 
-    fn working_bytes(
-        &self,
-        examples: usize,
-        queries: usize,
-        parameters: usize,
-        number: usize,
-    ) -> u64 {
+    fn working_bytes(&self, size: ProblemSize) -> u64 {
+        let ProblemSize { examples, queries, parameters, number } = size;
         let rows = self.rank.min(parameters) + 3 * query_rows(parameters).min(queries);
         (rows * parameters * size_of::<f64>()) as u64 + kept_bytes(examples, parameters, number)
     }

@@ -45,8 +45,8 @@
 //! training run, ICLR 2025, arXiv 2406.11011.
 
 use attribench_core::{
-    Account, Context, FullTrace, Method, MethodError, MethodInfo, Queries, Real, Scale, Scorer,
-    Scores, View,
+    Account, Context, FullTrace, Method, MethodError, MethodInfo, ProblemSize, Queries, Real,
+    Scale, Scorer, Scores, View,
 };
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 use serde::{Deserialize, Serialize};
@@ -93,14 +93,8 @@ impl Method for PathLedger {
         self.rule().map(|_| ())
     }
 
-    fn working_bytes(
-        &self,
-        examples: usize,
-        queries: usize,
-        parameters: usize,
-        number: usize,
-    ) -> u64 {
-        credits::working_bytes(examples, queries, parameters, number)
+    fn working_bytes(&self, size: ProblemSize) -> u64 {
+        credits::working_bytes(size)
     }
 
     fn fit<'a, T: Real>(

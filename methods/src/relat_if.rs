@@ -27,8 +27,8 @@
 //! influence, AISTATS 2020, arXiv 2003.11630.
 
 use attribench_core::{
-    Context, FinalModel, Method, MethodError, MethodInfo, Queries, Real, Scale, Scorer, Scores,
-    View,
+    Context, FinalModel, Method, MethodError, MethodInfo, ProblemSize, Queries, Real, Scale,
+    Scorer, Scores, View,
 };
 use serde::{Deserialize, Serialize};
 
@@ -69,14 +69,9 @@ impl Method for RelatIf {
         self.damping.check()
     }
 
-    fn working_bytes(
-        &self,
-        examples: usize,
-        queries: usize,
-        parameters: usize,
-        number: usize,
-    ) -> u64 {
-        let factors = EkFac::default().working_bytes(examples, queries, parameters, number);
+    fn working_bytes(&self, size: ProblemSize) -> u64 {
+        let ProblemSize { examples, .. } = size;
+        let factors = EkFac::default().working_bytes(size);
         factors + (examples * size_of::<f64>()) as u64
     }
 

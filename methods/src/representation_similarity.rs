@@ -26,8 +26,8 @@
 //! 2006.04528.
 
 use attribench_core::{
-    Context, FinalModel, Method, MethodError, MethodInfo, Queries, Real, Scale, Scorer, Scores,
-    View,
+    Context, FinalModel, Method, MethodError, MethodInfo, ProblemSize, Queries, Real, Scale,
+    Scorer, Scores, View,
 };
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
@@ -50,13 +50,8 @@ impl Method for RepresentationSimilarity {
         scale: Scale::Arbitrary,
     };
 
-    fn working_bytes(
-        &self,
-        examples: usize,
-        queries: usize,
-        parameters: usize,
-        _number: usize,
-    ) -> u64 {
+    fn working_bytes(&self, size: ProblemSize) -> u64 {
+        let ProblemSize { examples, queries, parameters, .. } = size;
         // Activations are no more than parameters; twice, in both number types.
         (2 * (examples + queries) * parameters.min(1 << 14) * size_of::<f64>()) as u64
     }

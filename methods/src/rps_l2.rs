@@ -32,7 +32,7 @@
 
 use attribench_core::{
     Context, Examples, FinalModel, Labels, Method, MethodError, MethodInfo, ModelAt, ModelInput,
-    Queries, Real, Scale, Scorer, Scores, View, math,
+    ProblemSize, Queries, Real, Scale, Scorer, Scores, View, math,
 };
 use ndarray::{Array2, Axis, concatenate};
 use serde::{Deserialize, Serialize};
@@ -76,13 +76,8 @@ impl Method for RpsL2 {
         Err(format!("`penalty` is {}\nhint: give a positive number", self.penalty))
     }
 
-    fn working_bytes(
-        &self,
-        examples: usize,
-        queries: usize,
-        parameters: usize,
-        _number: usize,
-    ) -> u64 {
+    fn working_bytes(&self, size: ProblemSize) -> u64 {
+        let ProblemSize { examples, queries, parameters, .. } = size;
         let activations = (examples + queries) * parameters.min(1 << 14);
         ((activations + 8 * parameters) * size_of::<f64>()) as u64
     }

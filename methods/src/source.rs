@@ -32,7 +32,8 @@
 //! arXiv 2405.12186.
 
 use attribench_core::{
-    Checkpoints, Context, Method, MethodError, MethodInfo, Optimiser, Real, Scale, Scorer, View,
+    Checkpoints, Context, Method, MethodError, MethodInfo, Optimiser, ProblemSize, Real, Scale,
+    Scorer, View,
 };
 use serde::{Deserialize, Serialize};
 
@@ -69,14 +70,8 @@ impl Method for Source {
         segments::check(self.segments)
     }
 
-    fn working_bytes(
-        &self,
-        examples: usize,
-        queries: usize,
-        parameters: usize,
-        number: usize,
-    ) -> u64 {
-        let factors = EkFac::default().working_bytes(examples, queries, parameters, number);
+    fn working_bytes(&self, size: ProblemSize) -> u64 {
+        let factors = EkFac::default().working_bytes(size);
         self.segments as u64 * factors
     }
 

@@ -35,7 +35,8 @@
 use std::ops::Range;
 
 use attribench_core::{
-    Context, Method, MethodError, MethodInfo, Optimiser, OptimizerStates, Real, Scale, Scorer, View,
+    Context, Method, MethodError, MethodInfo, Optimiser, OptimizerStates, ProblemSize, Real, Scale,
+    Scorer, View,
 };
 use ndarray::Array1;
 use serde::{Deserialize, Serialize};
@@ -73,16 +74,11 @@ impl Method for SourceAdamW {
         segments::check(self.segments)
     }
 
-    fn working_bytes(
-        &self,
-        examples: usize,
-        queries: usize,
-        parameters: usize,
-        number: usize,
-    ) -> u64 {
+    fn working_bytes(&self, size: ProblemSize) -> u64 {
+        let ProblemSize { parameters, .. } = size;
         let segments = Source { segments: self.segments, fisher: self.fisher };
         let roots = self.segments * parameters * size_of::<f64>();
-        segments.working_bytes(examples, queries, parameters, number) + roots as u64
+        segments.working_bytes(size) + roots as u64
     }
 
     fn fit<'a, T: Real>(

@@ -27,8 +27,8 @@
 //! NeurIPS 2020, arXiv 2002.08484.
 
 use attribench_core::{
-    Checkpoints, Context, Method, MethodError, MethodInfo, Queries, Real, Scale, Scorer, Scores,
-    View,
+    Checkpoints, Context, Method, MethodError, MethodInfo, ProblemSize, Queries, Real, Scale,
+    Scorer, Scores, View,
 };
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
@@ -48,13 +48,8 @@ impl Method for TracInCp {
         scale: Scale::Derivative,
     };
 
-    fn working_bytes(
-        &self,
-        _examples: usize,
-        queries: usize,
-        parameters: usize,
-        number: usize,
-    ) -> u64 {
+    fn working_bytes(&self, size: ProblemSize) -> u64 {
+        let ProblemSize { queries, parameters, number, .. } = size;
         formed_bytes(queries, parameters, number)
     }
 

@@ -28,7 +28,8 @@
 //! language model pretraining, ICLR 2025, arXiv 2410.17413.
 
 use attribench_core::{
-    Captures, Context, FinalModel, Method, MethodError, MethodInfo, Real, Scale, Scorer, View,
+    Captures, Context, FinalModel, Method, MethodError, MethodInfo, ProblemSize, Real, Scale,
+    Scorer, View,
 };
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
@@ -70,13 +71,8 @@ impl Method for TrackStar {
         self.damping.check()
     }
 
-    fn working_bytes(
-        &self,
-        examples: usize,
-        _queries: usize,
-        parameters: usize,
-        _number: usize,
-    ) -> u64 {
+    fn working_bytes(&self, size: ProblemSize) -> u64 {
+        let ProblemSize { examples, parameters, .. } = size;
         kept_bytes(examples, self.size.min(parameters))
     }
 

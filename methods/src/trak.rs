@@ -34,7 +34,7 @@
 
 use attribench_core::{
     Captures, Context, Examples, FinalModel, Labels, Method, MethodError, MethodInfo, ModelAt,
-    Quantity, Real, Scale, Scorer, TokenTargets, Utility, View, math,
+    ProblemSize, Quantity, Real, Scale, Scorer, TokenTargets, Utility, View, math,
 };
 use ndarray::{Array2, ArrayView1, ArrayView2, s};
 use serde::{Deserialize, Serialize};
@@ -77,13 +77,8 @@ impl Method for Trak {
         self.damping.check()
     }
 
-    fn working_bytes(
-        &self,
-        examples: usize,
-        _queries: usize,
-        parameters: usize,
-        _number: usize,
-    ) -> u64 {
+    fn working_bytes(&self, size: ProblemSize) -> u64 {
+        let ProblemSize { examples, parameters, .. } = size;
         kept_bytes(examples, self.size.min(parameters))
     }
 

@@ -29,8 +29,8 @@
 //! arXiv 2303.14186.
 
 use attribench_core::{
-    Checkpoint, Checkpoints, Context, Method, MethodError, MethodInfo, Queries, Real, Scale,
-    Scorer, Scores, View, math,
+    Checkpoint, Checkpoints, Context, Method, MethodError, MethodInfo, ProblemSize, Queries, Real,
+    Scale, Scorer, Scores, View, math,
 };
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
@@ -76,13 +76,8 @@ impl Method for TrakCheckpoints {
         self.damping.check()
     }
 
-    fn working_bytes(
-        &self,
-        examples: usize,
-        _queries: usize,
-        parameters: usize,
-        _number: usize,
-    ) -> u64 {
+    fn working_bytes(&self, size: ProblemSize) -> u64 {
+        let ProblemSize { examples, parameters, .. } = size;
         self.checkpoints as u64 * kept_bytes(examples, self.size.min(parameters))
     }
 

@@ -28,7 +28,7 @@
 //! arXiv 2303.14186.
 
 use attribench_core::{
-    Context, FinalModel, Method, MethodError, MethodInfo, Real, Scale, Scorer, View,
+    Context, FinalModel, Method, MethodError, MethodInfo, ProblemSize, Real, Scale, Scorer, View,
 };
 use serde::{Deserialize, Serialize};
 
@@ -69,13 +69,8 @@ impl Method for TrakPublished {
         self.damping.check()
     }
 
-    fn working_bytes(
-        &self,
-        examples: usize,
-        _queries: usize,
-        parameters: usize,
-        _number: usize,
-    ) -> u64 {
+    fn working_bytes(&self, size: ProblemSize) -> u64 {
+        let ProblemSize { examples, parameters, .. } = size;
         kept_bytes(examples, self.size.min(parameters))
     }
 

@@ -45,7 +45,7 @@ pub use layout::{Block, Layer, LayerKind, Layout};
 pub use meter::{Cost, Meter};
 pub use method::{
     Account, Context, ErasedMethod, FitReal, Method, MethodEntry, MethodError, MethodInfo,
-    ParameterError, Queries, Scorer,
+    ParameterError, ProblemSize, Queries, Scorer,
 };
 pub use model::{
     Adapters, AnyModel, BuildModel, ConfigureModel, Curvature, DataShape, Elsewhere, LabelChoice,

@@ -93,6 +93,19 @@ impl<'a> Context<'a> {
     }
 }
 
+/// How much a method is given to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProblemSize {
+    /// Training examples, `n`.
+    pub examples: usize,
+    /// Queries, `q`.
+    pub queries: usize,
+    /// Parameters of the model, `p`.
+    pub parameters: usize,
+    /// Bytes of a number of the run: 4 or 8.
+    pub number: usize,
+}
+
 /// An attribution method. Its fields are its parameters.
 ///
 /// `fit` sees the run through a window of the declared level and never sees queries; `score` sees
@@ -116,18 +129,10 @@ pub trait Method: Send + Sync + Default + Serialize + DeserializeOwned + 'static
         Ok(())
     }
 
-    /// Most bytes that the method holds at one time besides what it returns, for `examples`
-    /// training examples, `queries` queries and `parameters` parameters of `number` bytes each.
-    fn working_bytes(
-        &self,
-        examples: usize,
-        queries: usize,
-        parameters: usize,
-        number: usize,
-    ) -> u64 {
+    /// Most bytes that the method holds at one time besides what it returns.
+    fn working_bytes(&self, size: ProblemSize) -> u64 {
         // A pass over the data in blocks: nothing that grows with their product.
-        let _ = (queries, parameters);
-        (examples * number) as u64
+        (size.examples * size.number) as u64
     }
 
     /// Does all the work that does not depend on the queries.
@@ -195,13 +200,7 @@ pub trait ErasedMethod: sealed::Sealed + Send + Sync {
     /// Parameters as they will be used, defaults filled in.
     fn parameters(&self) -> serde_json::Value;
     /// [`Method::working_bytes`].
-    fn working_bytes(
-        &self,
-        examples: usize,
-        queries: usize,
-        parameters: usize,
-        number: usize,
-    ) -> u64;
+    fn working_bytes(&self, size: ProblemSize) -> u64;
     /// [`Method::fit`] on a run in single precision.
     ///
     /// # Errors
@@ -241,14 +240,8 @@ impl<M: Method> ErasedMethod for M {
         serde_json::to_value(self).expect("parameters of a method are plain data")
     }
 
-    fn working_bytes(
-        &self,
-        examples: usize,
-        queries: usize,
-        parameters: usize,
-        number: usize,
-    ) -> u64 {
-        Method::working_bytes(self, examples, queries, parameters, number)
+    fn working_bytes(&self, size: ProblemSize) -> u64 {
+        Method::working_bytes(self, size)
     }
 
     fn fit_f32<'a>(

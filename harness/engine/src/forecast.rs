@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use attribench_core::{Examples, FitReal, StepSize};
+use attribench_core::{Examples, FitReal, ProblemSize, StepSize};
 use attribench_datasets::Dataset;
 use serde::Serialize;
 
@@ -126,13 +126,9 @@ impl Plan {
         let vectors = if training.rule().heavy_ball().is_some() { 2 } else { 2 + moments };
         let stacks = (jobs * width * (vectors * p + training.batch_size * units)) as u64 * number;
         let scores = (self.methods.len() * n * queries * 8) as u64;
-        let methods = self
-            .methods
-            .iter()
-            .flat_map(|method| &method.settings)
-            .map(|method| method.working_bytes(n, queries, p, size_of::<T>()))
-            .max()
-            .unwrap_or(0);
+        let size = ProblemSize { examples: n, queries, parameters: p, number: size_of::<T>() };
+        let settings = self.methods.iter().flat_map(|method| &method.settings);
+        let methods = settings.map(|method| method.working_bytes(size)).max().unwrap_or(0);
         let pairs = self.removals() * self.queries.len() * self.methods.len();
         let effects = (pairs * EFFECT_BYTES) as u64;
         let work = methods.max(replay).max(stacks).max(effects);
