@@ -204,21 +204,26 @@ fn mlp() {
     let (train, queries) =
         (random_examples(ROWS, WIDTHS[0], "train"), random_examples(64, WIDTHS[0], "queries"));
     let network = Network::dense(&WIDTHS, Activation::Tanh);
-    let training = Training {
-        epochs: 20,
-        batch_size: 50,
-        learning_rate: 0.05,
-        optimiser: Default::default(),
-        clip_norm: None,
-        schedule: Schedule::Constant,
-        rounds: None,
-        given: Given::NONE,
-    };
     let queries = Queries { examples: queries, utility: Utility::NegativeLoss };
-    let trainer = Trainer::new(&network, &train, &training, SEED);
-    let methods: [&dyn ErasedMethod; 2] = [&InRunShapley::default(), &PathLedger::default()];
-    take_apart("400 steps of an MLP", &trainer, &queries, &methods, 5);
-    in_turns("400 steps of an MLP", &trainer, &queries);
+    for (name, optimiser) in [
+        ("400 steps of an MLP, plain descent", Optimiser::default()),
+        ("400 steps of an MLP with momentum", Optimiser::heavy_ball(0.9, 0.0)),
+    ] {
+        let training = Training {
+            epochs: 20,
+            batch_size: 50,
+            learning_rate: 0.05,
+            optimiser,
+            clip_norm: None,
+            schedule: Schedule::Constant,
+            rounds: None,
+            given: Given::NONE,
+        };
+        let trainer = Trainer::new(&network, &train, &training, SEED);
+        let methods: [&dyn ErasedMethod; 2] = [&InRunShapley::default(), &PathLedger::default()];
+        take_apart(name, &trainer, &queries, &methods, 5);
+        in_turns(name, &trainer, &queries);
+    }
 }
 
 fn gpt() {

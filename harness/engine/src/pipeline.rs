@@ -171,6 +171,7 @@ fn run_in<'a, T: FitReal>(
         true => Some(metasmoothness(&run, spec.seed, &recipe_key, store)?),
         false => None,
     };
+    clock.lap("metasmoothness");
 
     let run_key =
         Key::of("run", &(spec.seed, spec.checkpoints, spec.replay_states), &[&recipe_key]);

@@ -10,7 +10,7 @@ use crate::{
     checkpoint::Checkpoint,
     error::LogError,
     note::{LONGEST_NOTE, Note, NoteError, SigningKey, VerifyingKey},
-    tree::{See, TreeHead, TreeReader, TreeWriter},
+    tree::{Behind, See, TreeHead, TreeReader, TreeWriter},
 };
 
 /// Name of the file that holds the signed head.
@@ -26,6 +26,8 @@ pub struct Log {
     origin: String,
     key: Option<SigningKey>,
     tree: TreeWriter,
+    /// Who brings other files to the disk, which the next head is to find there.
+    behind: Behind,
 }
 
 impl Log {
@@ -34,10 +36,24 @@ impl Log {
     /// # Errors
     /// When the folder holds a log, the origin is not a line of text, or the disk refuses.
     pub fn create(folder: &Path, origin: &str, key: Option<SigningKey>) -> Result<Self, LogError> {
-        let tree = TreeWriter::create(folder)?;
-        let mut log = Self { folder: folder.to_owned(), origin: origin.to_owned(), key, tree };
+        let mut log = Self::begin(folder, origin, key)?;
         log.sign()?;
         Ok(log)
+    }
+
+    /// As [`Self::create`], for whoever signs a first head by and by: there is none yet.
+    pub(crate) fn begin(
+        folder: &Path,
+        origin: &str,
+        key: Option<SigningKey>,
+    ) -> Result<Self, LogError> {
+        let tree = TreeWriter::create(folder)?;
+        Ok(Self::of(folder, origin, key, tree))
+    }
+
+    fn of(folder: &Path, origin: &str, key: Option<SigningKey>, tree: TreeWriter) -> Self {
+        let (folder, behind) = (folder.to_owned(), Behind::new(folder));
+        Self { folder, origin: origin.to_owned(), key, tree, behind }
     }
 
     /// Goes on after the last signed entry; what a killed process left behind it is written over.
@@ -60,8 +76,7 @@ impl Log {
             let reason = format!("the tiles lead to {}, not to its root", tree.head().root);
             return Err(LogError::damaged(&folder.join(CHECKPOINT_FILE), reason));
         }
-        let origin = checkpoint.origin().to_owned();
-        Ok(Self { folder: folder.to_owned(), origin, key, tree })
+        Ok(Self::of(folder, checkpoint.origin(), key, tree))
     }
 
     /// Appends an entry and returns its position.
@@ -77,12 +92,20 @@ impl Log {
         self.tree.head()
     }
 
+    /// Who brings files to the disk that entries speak of: they are there before the next head.
+    pub(crate) fn behind(&mut self) -> &mut Behind {
+        &mut self.behind
+    }
+
     /// Brings all entries to the disk, and then the signed head.
     ///
     /// # Errors
     /// When the disk refuses.
     pub fn sign(&mut self) -> Result<Note, LogError> {
-        let checkpoint = Checkpoint::new(&self.origin, self.tree.flush()?)?;
+        let head = self.tree.flush_behind(&mut self.behind)?;
+        // No head names an entry, a state or a tree that a crash could still take away.
+        self.behind.wait()?;
+        let checkpoint = Checkpoint::new(&self.origin, head)?;
         let note = match &self.key {
             Some(key) => checkpoint.to_note().signed_by(key),
             None => checkpoint.to_note(),

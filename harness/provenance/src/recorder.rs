@@ -15,7 +15,7 @@ use crate::{
         Payout, QueryScores, Record, Settlement, Step, Total, to_bytes,
     },
     state::{self, StateBytes},
-    tree::{Behind, TreeHead, write_tree_behind},
+    tree::{TreeHead, write_tree_behind},
     verify,
 };
 
@@ -118,8 +118,6 @@ pub struct Recorder {
     steps: u64,
     last_state: StateDigest,
     unsigned: u64,
-    /// Who brings states and trees to the disk while the run goes on.
-    behind: Behind,
     attributions: Vec<(String, u64)>,
     settlements: u64,
 }
@@ -145,12 +143,11 @@ impl Recorder {
             Some(key) => key.derive(&format!("nonce of {}", facts.run)),
             None => Digest::of(b"this run is unsigned and hides nothing"),
         };
-        let mut log = Log::create(folder, &origin, key)?;
+        let mut log = Log::begin(folder, &origin, key)?;
         let entries: Vec<Vec<u8>> = manifest(&facts, items, contributors);
-        let mut behind = Behind::new(folder);
-        let manifest = write_tree_behind(&folder.join("manifest"), &entries, &mut behind)?;
+        let manifest = write_tree_behind(&folder.join("manifest"), &entries, log.behind())?;
         let leaves = owner_leaves(items, contributors, &entries);
-        let owners_head = write_tree_behind(&folder.join("contributors"), &leaves, &mut behind)?;
+        let owners_head = write_tree_behind(&folder.join("contributors"), &leaves, log.behind())?;
         let order: Vec<Digest> =
             batches.map(|batch| leaf_hash(&batch_bytes(&counts(&batch)))).collect();
         log.append(&to_bytes(&Commitment {
@@ -173,7 +170,6 @@ impl Recorder {
             steps: Count(order.len() as u64),
             time: Count(facts.time),
         }))?;
-        behind.wait()?;
         log.sign()?;
         Ok(Self {
             folder: folder.to_owned(),
@@ -188,7 +184,6 @@ impl Recorder {
             steps: 0,
             last_state: StateDigest::default(),
             unsigned: 0,
-            behind,
             attributions: Vec::new(),
             settlements: 0,
         })
@@ -225,9 +220,14 @@ impl Recorder {
     /// # Errors
     /// When the disk refuses.
     pub fn keep(&mut self, step: u64, bytes: &StateBytes<'_>) -> Result<(), LogError> {
-        let length = bytes.parameters.len() + bytes.optimizer.len();
-        self.behind.bring([state::write(&self.folder, step, bytes)?], length);
-        let (state, optimizer) = bytes.digests();
+        let (file, content) = state::file(&self.folder, step, bytes)?;
+        self.log.behind().write(file, content);
+        // The last step's entry has the digest of these very parameters.
+        let state = match self.steps {
+            steps if steps > 0 && steps == step => self.last_state,
+            _ => StateDigest::of(&bytes.parameters),
+        };
+        let optimizer = StateDigest::of(&bytes.optimizer);
         let parent = Count(self.parent);
         self.parent = self.log.head().size;
         self.last_state = state;
@@ -249,7 +249,7 @@ impl Recorder {
             })
         };
         let credits = self.contributors.iter().zip(&self.credits).map(leaf);
-        let credits = write_tree_behind(&self.folder.join("credits"), credits, &mut self.behind)?;
+        let credits = write_tree_behind(&self.folder.join("credits"), credits, self.log.behind())?;
         self.append(&to_bytes(&End {
             credits_root: credits.root,
             kind: Kind::default(),
@@ -280,7 +280,7 @@ impl Recorder {
                 scores: Column::of(scores.into_iter().map(Bits).collect()),
             })
         });
-        let scores = write_tree_behind(&folder.join("scores"), scores, &mut self.behind)?;
+        let scores = write_tree_behind(&folder.join("scores"), scores, self.log.behind())?;
         let totals = self.contributors.iter().zip(&paid_by).map(|(contributor, scores)| {
             to_bytes(&Total {
                 contributor: contributor.clone(),
@@ -289,7 +289,7 @@ impl Recorder {
                 scores: Column::of(scores.iter().copied().map(Bits).collect()),
             })
         });
-        let totals = write_tree_behind(&folder.join("totals"), totals, &mut self.behind)?;
+        let totals = write_tree_behind(&folder.join("totals"), totals, self.log.behind())?;
         self.attributions.push((facts.entry.label.clone(), self.log.head().size));
         self.append(&to_bytes(&Attribution {
             commitment: Count(0),
@@ -337,9 +337,9 @@ impl Recorder {
             })
         };
         let payouts = (0u64..).zip(self.contributors.iter().zip(&facts.payouts)).map(leaf);
-        let payouts = write_tree_behind(&folder.join("payouts"), payouts, &mut self.behind)?;
+        let payouts = write_tree_behind(&folder.join("payouts"), payouts, self.log.behind())?;
         let journal = folder.join("journal");
-        Ok((payouts, write_tree_behind(&journal, &facts.journal, &mut self.behind)?))
+        Ok((payouts, write_tree_behind(&journal, &facts.journal, self.log.behind())?))
     }
 
     /// Signs all that was recorded, and brings it to disk.
@@ -348,8 +348,6 @@ impl Recorder {
     /// When the disk refuses.
     pub fn sign(&mut self) -> Result<Note, LogError> {
         self.unsigned = 0;
-        // No head names a state or a tree that a crash could still take away.
-        self.behind.wait()?;
         self.log.sign()
     }
 

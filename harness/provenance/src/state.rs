@@ -6,10 +6,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use safetensors::{Dtype, SafeTensors};
-use serde_json::json;
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
-use crate::{error::LogError, hash::StateDigest, tree};
+use crate::{error::LogError, hash::StateDigest};
 
 /// Numbers of a state as little-endian bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,29 +27,18 @@ impl StateBytes<'_> {
         (StateDigest::of(&self.parameters), StateDigest::of(&self.optimizer))
     }
 
-    /// What stands in a file before the numbers: its own length, and the two tensors as JSON,
-    /// filled up with spaces so that numbers begin at a multiple of eight. These are the bytes that
-    /// the library of the format writes; it copies the numbers, and a run that is recorded waits.
-    fn header(&self) -> Result<Vec<u8>, String> {
+    /// What its file holds.
+    fn content(&self) -> Result<Vec<u8>, String> {
         let dtype = match self.width {
-            4 => "F32",
-            8 => "F64",
+            4 => Dtype::F32,
+            8 => Dtype::F64,
             other => return Err(format!("numbers of {other} bytes")),
         };
-        let (middle, end) = (self.optimizer.len(), self.optimizer.len() + self.parameters.len());
-        let tensor = |from: usize, to: usize| {
-            let shape = [(to - from) / self.width];
-            let offsets = [from, to];
-            format!(
-                r#"{{"dtype":"{dtype}","shape":{},"data_offsets":{}}}"#,
-                json!(shape),
-                json!(offsets)
-            )
-        };
-        let (optimizer, parameters) = (tensor(0, middle), tensor(middle, end));
-        let mut text = format!(r#"{{"optimizer":{optimizer},"parameters":{parameters}}}"#);
-        text += &" ".repeat(text.len().next_multiple_of(8) - text.len());
-        Ok([&(text.len() as u64).to_le_bytes()[..], text.as_bytes()].concat())
+        let view = |bytes| TensorView::new(dtype, vec![<[u8]>::len(bytes) / self.width], bytes);
+        let tensors = [("parameters", &self.parameters), ("optimizer", &self.optimizer)]
+            .map(|(name, bytes)| view(bytes).map(|view| (name, view)));
+        let [parameters, optimizer] = tensors.map(|tensor| tensor.map_err(|e| e.to_string()));
+        safetensors::serialize([parameters?, optimizer?], None).map_err(|error| error.to_string())
     }
 }
 
@@ -59,21 +47,24 @@ pub fn path(folder: &Path, step: u64) -> PathBuf {
     folder.join("states").join(format!("{step:09}.safetensors"))
 }
 
-/// Keeps a state in its file, which is returned; it is on the disk before the next signed head.
+/// The file in which a state is kept, and what it holds.
 ///
 /// # Errors
-/// When the disk refuses.
-pub(crate) fn write(folder: &Path, step: u64, state: &StateBytes<'_>) -> Result<PathBuf, LogError> {
+/// When numbers have another width than 4 or 8 bytes.
+pub(crate) fn file(
+    folder: &Path,
+    step: u64,
+    state: &StateBytes<'_>,
+) -> Result<(PathBuf, Vec<u8>), LogError> {
     let file = path(folder, step);
-    let header = state.header().map_err(|reason| LogError::damaged(&file, reason))?;
-    tree::write_whole(&file, &[&header, &state.optimizer, &state.parameters])?;
-    Ok(file)
+    let content = state.content().map_err(|reason| LogError::damaged(&file, reason))?;
+    Ok((file, content))
 }
 
 /// Reads a state that was kept.
 ///
 /// # Errors
-/// When it cannot be read, or is not the file that [`write`] would have written.
+/// When it cannot be read, or is not what [`file`] would have given.
 pub fn read(folder: &Path, step: u64) -> Result<StateBytes<'static>, LogError> {
     let file = path(folder, step);
     let bytes = fs::read(&file).map_err(LogError::of_part(&file))?;
@@ -87,8 +78,7 @@ pub fn read(folder: &Path, step: u64) -> Result<StateBytes<'static>, LogError> {
         parameters: parameters.data().to_vec().into(),
         optimizer: optimizer.data().to_vec().into(),
     };
-    let again = [&state.header().map_err(damaged)?, &state.optimizer[..], &state.parameters];
-    if again.concat() == bytes {
+    if state.content().map_err(damaged)? == bytes {
         Ok(state)
     } else {
         Err(damaged("is not written in our way".to_owned()))
@@ -97,46 +87,33 @@ pub fn read(folder: &Path, step: u64) -> Result<StateBytes<'static>, LogError> {
 
 #[cfg(test)]
 mod tests {
-    use safetensors::{Dtype, tensor::TensorView};
+    use std::fs;
 
-    use super::{StateBytes, path, read, write};
-
-    #[test]
-    fn files_are_those_that_the_library_of_the_format_writes() {
-        let folder = tempfile::tempdir().unwrap();
-        for (width, dtype) in [(4, Dtype::F32), (8, Dtype::F64)] {
-            for (count, moments) in [(1, 0), (3, 6), (1000, 1000)] {
-                let parameters: Vec<u8> = (0..count * width).map(|place| place as u8).collect();
-                let optimizer: Vec<u8> = (0..moments * width).map(|place| !place as u8).collect();
-                let view = |bytes, length| TensorView::new(dtype, vec![length], bytes).unwrap();
-                let views = [
-                    ("parameters", view(&parameters, count)),
-                    ("optimizer", view(&optimizer, moments)),
-                ];
-                let expected = safetensors::serialize(views, None).unwrap();
-                let (parameters, optimizer) = ((&parameters).into(), (&optimizer).into());
-                let state = StateBytes { width, parameters, optimizer };
-                write(folder.path(), 1, &state).unwrap();
-                assert_eq!(std::fs::read(path(folder.path(), 1)).unwrap(), expected);
-            }
-        }
-    }
+    use super::{StateBytes, file, read};
 
     #[test]
     fn states_come_back_and_flipped_bits_do_not_pass() {
         let folder = tempfile::tempdir().unwrap();
         let (parameters, optimizer) = (vec![1; 12].into(), vec![2; 8].into());
         let state = StateBytes { width: 4, parameters, optimizer };
-        write(folder.path(), 7, &state).unwrap();
+        let (path, content) = file(folder.path(), 7, &state).unwrap();
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, &content).unwrap();
         assert_eq!(read(folder.path(), 7).unwrap(), state);
-        let file = path(folder.path(), 7);
-        let bytes = std::fs::read(&file).unwrap();
-        for bit in 0..8 * bytes.len() {
-            let mut forged = bytes.clone();
+        for bit in 0..8 * content.len() {
+            let mut forged = content.clone();
             forged[bit / 8] ^= 1 << (bit % 8);
-            std::fs::write(&file, forged).unwrap();
+            fs::write(&path, forged).unwrap();
             let found = read(folder.path(), 7).ok().map(|found| found.digests());
             assert_ne!(found, Some(state.digests()), "bit {bit}");
         }
+    }
+
+    #[test]
+    fn numbers_have_four_or_eight_bytes() {
+        let (parameters, optimizer) = (vec![1; 6].into(), vec![].into());
+        let state = StateBytes { width: 2, parameters, optimizer };
+        let refusal = file(std::path::Path::new("log"), 0, &state).unwrap_err();
+        assert!(refusal.to_string().contains("numbers of 2 bytes"), "{refusal}");
     }
 }

@@ -5,7 +5,7 @@ mod spine;
 mod writer;
 
 pub use reader::TreeReader;
-pub(crate) use writer::{Behind, replace, write_tree_behind, write_whole};
+pub(crate) use writer::{Behind, replace, write_tree_behind};
 pub use writer::{TreeWriter, write_tree};
 
 use crate::{error::LogError, hash::Digest};

@@ -5,7 +5,7 @@ use std::{
     fs::{self, File},
     io::Write as _,
     path::{Path, PathBuf},
-    sync::mpsc::{Sender, channel},
+    sync::mpsc::{SyncSender, sync_channel},
     thread::{JoinHandle, ScopedJoinHandle},
 };
 
@@ -105,14 +105,14 @@ impl TreeWriter {
         self.bundle.extend(entry);
         if (index + 1).is_multiple_of(TILE_WIDTH) {
             let file = path(&self.folder, Shelf::Entries, index / TILE_WIDTH, TILE_WIDTH);
-            write_whole(&file, &[&self.bundle])?;
+            write_whole(&file, &self.bundle)?;
             self.unsynced.push(file);
             self.bundle.clear();
         }
         let (folder, unsynced) = (&self.folder, &mut self.unsynced);
         self.spine.push(leaf_hash(entry), &mut |level, index, hashes| {
             let file = path(folder, Shelf::Hashes(level), index, TILE_WIDTH);
-            write_whole(&file, &[&concatenated(hashes)])?;
+            write_whole(&file, &concatenated(hashes))?;
             unsynced.push(file);
             Ok(())
         })?;
@@ -129,21 +129,28 @@ impl TreeWriter {
     /// # Errors
     /// What the disk says.
     pub fn flush(&mut self) -> Result<TreeHead, LogError> {
-        if self.spine.size() > self.flushed {
-            self.write_partial_tiles()?;
-            sync(&self.folder, &self.unsynced)?;
-            self.unsynced.clear();
-            self.flushed = self.spine.size();
-        }
+        let files = self.write_out()?;
+        sync(&self.folder, &files)?;
         Ok(self.head())
     }
 
-    /// Writes everything that was appended, and leaves it to `behind` to bring it to the disk;
-    /// leaves are small beside states, and so not counted there.
-    fn flush_behind(mut self, behind: &mut Behind) -> Result<TreeHead, LogError> {
-        self.write_partial_tiles()?;
-        behind.bring(self.unsynced, 0);
-        Ok(self.spine.head())
+    /// Writes everything that was appended, and leaves it to `behind` to bring it to the disk.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub(crate) fn flush_behind(&mut self, behind: &mut Behind) -> Result<TreeHead, LogError> {
+        behind.bring(self.write_out()?);
+        Ok(self.head())
+    }
+
+    /// Writes everything that was appended, and returns the files that are still to be brought to
+    /// the disk.
+    fn write_out(&mut self) -> Result<Vec<PathBuf>, LogError> {
+        if self.spine.size() > self.flushed {
+            self.write_partial_tiles()?;
+            self.flushed = self.spine.size();
+        }
+        Ok(std::mem::take(&mut self.unsynced))
     }
 
     /// Removes partial tiles that fuller ones have replaced. Whoever has signed a head calls this
@@ -178,7 +185,7 @@ impl TreeWriter {
         for (file, bytes) in partial {
             // A tile of this width is not touched again: an older head may rest on it.
             if !before.contains(&file) {
-                write_whole(&file, &[&bytes])?;
+                write_whole(&file, &bytes)?;
                 self.unsynced.push(file.clone());
             }
             self.partial.push(file);
@@ -227,9 +234,7 @@ fn concatenated(hashes: &[Digest]) -> Vec<u8> {
 }
 
 /// Writes a file that is seen whole or not at all; it reaches the disk with [`sync`].
-///
-/// What it holds comes in `parts`, so that nobody has to put them together first.
-pub(crate) fn write_whole(file: &Path, parts: &[&[u8]]) -> Result<(), LogError> {
+fn write_whole(file: &Path, content: &[u8]) -> Result<(), LogError> {
     let beside = file.with_extension("new");
     let created = match File::create(&beside) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -240,7 +245,7 @@ pub(crate) fn write_whole(file: &Path, parts: &[&[u8]]) -> Result<(), LogError> 
         created => created,
     };
     created
-        .and_then(|mut file| parts.iter().try_for_each(|part| file.write_all(part)))
+        .and_then(|mut file| file.write_all(content))
         .and_then(|()| fs::rename(&beside, file))
         .map_err(LogError::io(file))
 }
@@ -252,16 +257,29 @@ const AT_ONCE: usize = 16;
 /// Bytes that are brought to the disk together: below, asking for them costs more than writing.
 const BYTES_TOGETHER: usize = 4 << 20;
 
-/// Brings files to the disk while whoever wrote them goes on.
+/// Files that may wait to be written: a disk that cannot keep up holds up the run, and does not fill
+/// the memory.
+const WAITING: usize = 8;
+
+/// Writes files and brings them to the disk while whoever has them goes on.
 pub(crate) struct Behind {
     root: PathBuf,
+    /// Files that nobody was told to bring to the disk yet, and the bytes of those that were
+    /// written here.
     gathered: Vec<PathBuf>,
     bytes: usize,
     at_work: Option<AtWork>,
 }
 
-/// Who is told of files, and who waits for the disk until nobody tells any more.
-type AtWork = (Sender<Vec<PathBuf>>, JoinHandle<Result<(), LogError>>);
+/// Who is told what to do, and does it until nobody tells any more.
+type AtWork = (SyncSender<Task>, JoinHandle<Result<(), LogError>>);
+
+enum Task {
+    /// Writes a file, whole.
+    Write(PathBuf, Vec<u8>),
+    /// Waits until files are on the disk.
+    Sync(Vec<PathBuf>),
+}
 
 impl Behind {
     /// For files below `root`.
@@ -269,23 +287,34 @@ impl Behind {
         Self { root: root.to_owned(), gathered: Vec::new(), bytes: 0, at_work: None }
     }
 
-    /// Takes files of so many bytes; they are brought to the disk once there are enough of them.
-    pub(crate) fn bring(&mut self, files: impl IntoIterator<Item = PathBuf>, bytes: usize) {
+    /// Takes files that were written, to be brought to the disk.
+    pub(crate) fn bring(&mut self, files: impl IntoIterator<Item = PathBuf>) {
         self.gathered.extend(files);
-        self.bytes += bytes;
-        if self.bytes < BYTES_TOGETHER {
-            return;
+    }
+
+    /// Takes a file to be written, whole, and brought to the disk.
+    pub(crate) fn write(&mut self, file: PathBuf, content: Vec<u8>) {
+        self.bytes += content.len();
+        self.tell(Task::Write(file.clone(), content));
+        self.gathered.push(file);
+        if self.bytes >= BYTES_TOGETHER {
+            self.bytes = 0;
+            let files = std::mem::take(&mut self.gathered);
+            self.tell(Task::Sync(files));
         }
-        self.bytes = 0;
+    }
+
+    fn tell(&mut self, task: Task) {
         let (tell, _) = self.at_work.get_or_insert_with(|| {
-            let (root, (tell, told)) = (self.root.clone(), channel());
-            (
-                tell,
-                std::thread::spawn(move || told.iter().try_for_each(|files| sync(&root, &files))),
-            )
+            let (root, (tell, told)) = (self.root.clone(), sync_channel(WAITING));
+            let work = move |task| match task {
+                Task::Write(file, content) => write_whole(&file, &content),
+                Task::Sync(files) => sync(&root, &files),
+            };
+            (tell, std::thread::spawn(move || told.iter().try_for_each(work)))
         });
         // Who stopped listening has met an error, which is told to whoever waits.
-        let _ = tell.send(std::mem::take(&mut self.gathered));
+        let _ = tell.send(task);
     }
 
     /// Waits until all of them, and the folders that name them, are there.
@@ -295,15 +324,22 @@ impl Behind {
     pub(crate) fn wait(&mut self) -> Result<(), LogError> {
         let left = std::mem::take(&mut self.gathered);
         self.bytes = 0;
-        let done = if left.is_empty() { Ok(()) } else { sync(&self.root, &left) };
-        let Some((tell, thread)) = self.at_work.take() else { return done };
+        if self.at_work.is_none() {
+            return sync(&self.root, &left);
+        }
+        // Some of them may be waiting to be written.
+        self.tell(Task::Sync(left));
+        let Some((tell, thread)) = self.at_work.take() else { return Ok(()) };
         drop(tell);
-        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)).and(done)
+        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
 }
 
 /// Waits until files, and the folders that name them, are on the disk.
 fn sync(root: &Path, files: &[PathBuf]) -> Result<(), LogError> {
+    if files.is_empty() {
+        return Ok(());
+    }
     let mut folders = BTreeSet::from([root.to_owned()]);
     for file in files {
         let above = file.ancestors().skip(1).take_while(|folder| *folder != root);
@@ -341,4 +377,43 @@ pub(crate) fn replace(file: &Path, bytes: &[u8]) -> Result<(), LogError> {
         .map_err(LogError::io(file))?;
     let folder = file.parent().expect("a file lies in a folder");
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(LogError::io(folder))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::{BYTES_TOGETHER, Behind};
+
+    #[test]
+    fn what_is_written_behind_is_there_after_a_wait() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut behind = Behind::new(folder.path());
+        // More files than may wait, and more bytes than are brought to the disk together.
+        let file = |index: u8| folder.path().join(format!("states/{index}"));
+        let content = |index: u8| vec![index; BYTES_TOGETHER / 16];
+        for index in 0..20 {
+            behind.write(file(index), content(index));
+        }
+        behind.wait().unwrap();
+        for index in 0..20 {
+            assert_eq!(fs::read(file(index)).unwrap(), content(index));
+        }
+        // And once more with the same.
+        behind.write(file(7), vec![1]);
+        behind.wait().unwrap();
+        assert_eq!(fs::read(file(7)).unwrap(), [1]);
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_told_to_who_waits() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("states"), "no folder").unwrap();
+        let mut behind = Behind::new(folder.path());
+        for index in 0..20 {
+            behind.write(folder.path().join(format!("states/{index}")), vec![0; 10]);
+        }
+        let refusal = behind.wait().unwrap_err().to_string();
+        assert!(refusal.contains("states/0"), "{refusal}");
+    }
 }
