@@ -257,8 +257,8 @@ const AT_ONCE: usize = 16;
 /// Bytes that are brought to the disk together: below, asking for them costs more than writing.
 const BYTES_TOGETHER: usize = 4 << 20;
 
-/// Files that may wait to be written: a disk that cannot keep up holds up the run, and does not fill
-/// the memory.
+/// Files that may wait to be written: a disk that cannot keep up holds up the run, and does not
+/// fill the memory.
 const WAITING: usize = 8;
 
 /// Writes files and brings them to the disk while whoever has them goes on.
