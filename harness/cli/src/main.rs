@@ -6,6 +6,7 @@ mod overrides;
 mod progress;
 mod provenance;
 mod scenario;
+mod states;
 mod study;
 mod treasury;
 

@@ -248,6 +248,46 @@ fn an_answer_is_shared_out_among_contributors() {
     assert!(unknown.stderr.contains("unknown method `bm26` (known: bm25"), "{}", unknown.stderr);
 }
 
+#[test]
+fn an_answer_is_explained_from_the_states_that_the_run_kept() {
+    let folder = place(EXPERIMENT);
+    let ask = |run: &str| {
+        let ask = ["explain", "--run", run, "--prompt", "butter ", "--tokens", "9", "--json"];
+        call(folder.path(), ask)
+    };
+    for (run, log) in [("runs/tiny", &[][..]), ("logged", &["--out", "logged", "--log"][..])] {
+        record(&folder, log);
+        let (run, states) = (folder.path().join(run), if log.is_empty() { "" } else { "log" });
+        let kept = ask(&run.display().to_string());
+        assert_eq!((kept.code, kept.stderr.contains("trained again")), (Some(0), false));
+        // Another number in a state is found out.
+        let file = run.join(states).join("states/000000000.safetensors");
+        let whole = fs::read(&file).unwrap();
+        let mut altered = whole.clone();
+        *altered.last_mut().unwrap() ^= 1;
+        fs::write(&file, altered).unwrap();
+        let refused = ask(&run.display().to_string());
+        assert_ne!(refused.code, Some(0));
+        assert!(
+            refused.stderr.contains("is not the state that the run kept"),
+            "{}",
+            refused.stderr
+        );
+        fs::remove_file(&file).unwrap();
+        let missing = ask(&run.display().to_string());
+        assert!(missing.stderr.contains("hint: run the experiment again"), "{}", missing.stderr);
+        // Where a run kept none, training again gives the same.
+        let manifest = run.join("manifest.json");
+        let text = fs::read_to_string(&manifest).unwrap();
+        let mut listed: Value = serde_json::from_str(&text).unwrap();
+        listed.as_object_mut().unwrap().remove("states").expect("states are listed");
+        fs::write(&manifest, listed.to_string()).unwrap();
+        let again = ask(&run.display().to_string());
+        assert!(again.stderr.contains("it is trained again"), "{}", again.stderr);
+        assert_eq!((again.code, again.stdout), (Some(0), kept.stdout));
+    }
+}
+
 /// The point of the row of a method, a metric and a truth.
 fn point(record: &Value, (method, metric, truth): (&str, &str, &str)) -> f64 {
     let rows = record["rows"].as_array().expect("rows").iter();

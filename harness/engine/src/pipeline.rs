@@ -6,6 +6,7 @@ use attribench_core::{
     AccessLevel, ErasedMethod, Examples, Failure, FitReal, GameError, Queries, QueryUtility, Real,
     Record, RunError, Scale, ScoresError, Timing, Trial, stream,
 };
+use attribench_datasets::Targets;
 use ndarray::{Array2, ArrayView2, s};
 use rand::Rng;
 use thiserror::Error;
@@ -24,7 +25,7 @@ use crate::{
     plan::{Plan, PlannedMethod, Registries},
     progress::Progress,
     proxy::score_by_proxy,
-    recording::{Recorder, record_states},
+    recording::{KeptState, Recorder, record_states},
     retrain::Retrainer,
     scoring::{Attributed, Logged, Scored, ScoringError, score},
     spec::Precision,
@@ -70,6 +71,8 @@ pub struct Outcome<'a> {
     pub parameters: Vec<Tensor>,
     /// The truths at the queries, for evaluating scores made elsewhere.
     pub truths: TruthFile,
+    /// States that a run on texts kept: from them its steps can be walked again.
+    pub states: Vec<KeptState>,
     /// Trainings that were done now, not found in the store.
     pub trained_now: usize,
 }
@@ -209,6 +212,11 @@ fn run_in<'a, T: FitReal>(
     }
     record.trials = attribution.trials;
     clock.last = Instant::now();
+    let parameters = export(model.layout(), &last_parameters(&run));
+    let states = match plan.train.targets() {
+        Targets::Tokens { .. } => run.into_states().iter().map(KeptState::of).collect(),
+        Targets::Classes { .. } | Targets::Values(_) => Vec::new(),
+    };
     Ok(Outcome {
         methods: attribution.methods,
         record,
@@ -220,7 +228,8 @@ fn run_in<'a, T: FitReal>(
             queries: plan.queries.len(),
             truths: measured,
         },
-        parameters: export(model.layout(), &last_parameters(&run)),
+        parameters,
+        states,
         trained_now: retrainer.done.load(Ordering::Relaxed),
     })
 }

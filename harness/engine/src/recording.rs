@@ -98,17 +98,43 @@ pub fn record_states<T: Real>(
 }
 
 fn keep<T: Real>(state: &State<T>, recorder: &mut dyn Recorder) -> Result<(), RunError> {
-    let joined;
-    let optimizer = match &state.moments[..] {
+    recorder
+        .keep(state.step, bytes(&state.parameters), optimizer_bytes(state))
+        .map_err(|reason| failed(state.step, reason))
+}
+
+/// Numbers of the optimiser, one vector behind the other.
+fn optimizer_bytes<T: Real>(state: &State<T>) -> NumberBytes<'_> {
+    match &state.moments[..] {
         [moment] => bytes(moment),
         moments => {
-            joined = moments.concat();
-            bytes(&joined)
+            let all: Vec<_> = moments.iter().map(|moment| T::le_bytes(moment)).collect();
+            NumberBytes { width: size_of::<T>(), bytes: Cow::Owned(all.concat()) }
         }
-    };
-    recorder
-        .keep(state.step, bytes(&state.parameters), optimizer)
-        .map_err(|reason| failed(state.step, reason))
+    }
+}
+
+/// A state that outlives its run, as bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptState {
+    /// Steps taken before it.
+    pub step: usize,
+    /// Parameters.
+    pub parameters: NumberBytes<'static>,
+    /// State of the optimiser.
+    pub optimizer: NumberBytes<'static>,
+}
+
+impl KeptState {
+    /// The bytes of a state.
+    pub fn of<T: Real>(state: &State<T>) -> Self {
+        let owned = |NumberBytes { width, bytes }: NumberBytes<'_>| NumberBytes {
+            width,
+            bytes: Cow::Owned(bytes.into_owned()),
+        };
+        let (parameters, optimizer) = (bytes(&state.parameters), optimizer_bytes(state));
+        Self { step: state.step, parameters: owned(parameters), optimizer: owned(optimizer) }
+    }
 }
 
 /// Takes the steps `from.step..until` and tells of each: also how they are taken again.

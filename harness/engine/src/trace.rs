@@ -132,6 +132,11 @@ impl<'a, T: Real> TrainedRun<'a, T> {
         &self.states
     }
 
+    /// States kept, in order of time, where the run is not needed any more.
+    pub fn into_states(self) -> Vec<State<T>> {
+        self.states
+    }
+
     fn checked_segment(
         &self,
         segment: usize,

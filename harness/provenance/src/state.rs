@@ -51,7 +51,7 @@ pub fn path(folder: &Path, step: u64) -> PathBuf {
 ///
 /// # Errors
 /// When numbers have another width than 4 or 8 bytes.
-pub(crate) fn file(
+pub fn file(
     folder: &Path,
     step: u64,
     state: &StateBytes<'_>,

@@ -25,7 +25,7 @@ use ndarray::{Array2, Axis};
 use serde_json::{Value, json};
 
 use super::{Document, plan, print, registries};
-use crate::{Ending, treasury::LedgerTreasury, words};
+use crate::{Ending, states, treasury::LedgerTreasury, words};
 
 /// Arguments of `attribench explain`.
 #[derive(Args)]
@@ -38,7 +38,7 @@ Examples:
 The model of the run goes on with the prompt. Methods of the experiment then say to which
 contributors and passages the answer is owed, and the experiment's payout rule shares out the pool.
 The same stands on a page, answer.html in the folder of the run.
-Methods that read more than final weights have the run trained again, to the same bits.")]
+Methods that read more than final weights start from the states that the run kept.")]
 pub struct ExplainArguments {
     /// Folder of a finished run on texts.
     #[arg(long, value_name = "FOLDER")]
@@ -181,10 +181,16 @@ fn explained<T: FitReal>(
     let found = if methods.iter().any(|method| needs_run(&method)) {
         let trainer = Trainer::new(model, &train, training, plan.spec.seed)
             .with_keeping(plan.spec.replay_states);
-        let states = train_states(&trainer);
+        let states = match states::read(&arguments.run, &trainer)? {
+            Some(states) => states,
+            None => {
+                eprintln!("note: the run kept no states; it is trained again");
+                train_states(&trainer)
+            }
+        };
         if states.last().is_none_or(|last| last.parameters != theta) {
             bail!(
-                "training again gives other parameters than model.safetensors holds\n\
+                "the run ends at other parameters than model.safetensors holds\n\
                  hint: the run was made by another program, on another kind of CPU, or from other \
                  data; ask methods that read no more than final weights"
             );

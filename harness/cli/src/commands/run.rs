@@ -30,6 +30,7 @@ use crate::{
         forgeries,
         record::{Origins, RunRecorder},
     },
+    states,
     treasury::LedgerTreasury,
 };
 
@@ -106,7 +107,8 @@ pub fn run(arguments: &RunArguments) -> Result<Ending> {
         logging.forge(&plan, &mut outcome)?;
     }
     let seconds = start.elapsed().as_secs_f64();
-    let page = write_folder(&document, &plan, &outcome, &folder, seconds)?;
+    let kept = states::write(&outcome.states, &folder, arguments.log)?;
+    let page = write_folder(&document, &plan, &outcome, (&folder, &kept), seconds)?;
     if arguments.save_scores {
         save_scores(&plan, &outcome, &folder.join("scores"))?;
     }
@@ -186,13 +188,14 @@ fn write_folder(
     document: &Document,
     plan: &Plan,
     outcome: &Outcome<'_>,
-    folder: &Path,
+    (folder, states): (&Path, &states::Digests),
     seconds: f64,
 ) -> Result<PathBuf> {
     attribench_reports::write_tables(&outcome.record, folder)?;
     let facts = facts::of_run(document, plan, seconds);
     attribench_reports::write_facts(&facts, &outcome.timings, folder)?;
-    write_atomically(&folder.join("manifest.json"), &manifest(plan, outcome, &facts)?)?;
+    let manifest = manifest(plan, outcome, states, &facts)?;
+    write_atomically(&folder.join(states::MANIFEST_FILE), &manifest)?;
     write_atomically(&folder.join("model.safetensors"), &parameters(outcome)?)?;
     if let Some(tokenizer) = tokenizer(plan) {
         write_atomically(&folder.join("tokenizer.json"), tokenizer.as_bytes())?;
@@ -256,12 +259,14 @@ fn file_name(label: &str) -> String {
 fn manifest(
     plan: &Plan,
     outcome: &Outcome<'_>,
+    states: &states::Digests,
     facts: &attribench_reports::RunFacts,
 ) -> Result<Vec<u8>> {
     let manifest = serde_json::json!({
         "run": facts,
         "recipe_key": plan.recipe_key(),
         "seed": plan.spec.seed,
+        "states": states,
         "models_trained_now": outcome.trained_now,
         "timings": outcome.timings,
         "verdicts": outcome.record.verdicts,

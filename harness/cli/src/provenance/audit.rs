@@ -5,7 +5,6 @@
 //! scale a unit, and its measured errors. Both need the truth, which is trained many times over.
 
 use std::{
-    borrow::Cow,
     fs,
     path::{Path, PathBuf},
 };
@@ -15,7 +14,7 @@ use attribench_core::{Examples, FitReal, Queries, Scores};
 use attribench_engine::{
     files::parameters::{self, Names},
     plan::{Plan, PlannedMethod},
-    recording::{NumberBytes, RecordedStep, record_segment, state_of_bytes},
+    recording::{RecordedStep, record_segment},
     scored_again::{Asked, score_again},
     spec::Precision,
     store::Store,
@@ -27,10 +26,11 @@ use attribench_provenance::{
         Attribution, Bits, Column, Commitment, Count, Item, Kept, Kind, Payout, QueryScores,
         Record, Settlement, Step, Total, from_bytes, to_bytes,
     },
-    state::{self, StateBytes},
+    state,
 };
 
 use super::record::{Origins, items, postings, query_contents, scale_name, settled_again};
+use crate::states::state_of;
 
 /// Position of an entry that is wrong, and why.
 pub type Wrong = (u64, String);
@@ -230,7 +230,7 @@ fn replay<T: FitReal>(
         let last = drawn.iter().copied().filter(|step| (from..end).contains(step)).max();
         let Some(last) = last else { continue };
         let stored = state::read(folder, kept.step.0)?;
-        let start = state_of(&trainer, kept.step.0, &stored);
+        let start = state_of(&trainer, kept.step.0 as usize, &stored);
         let right = stored.digests() == (kept.state, kept.optimizer)
             && start.as_ref().is_some_and(|start| from > 0 || *start == trainer.start());
         let Some(start) = start.filter(|_| right) else {
@@ -337,23 +337,14 @@ fn kept_states<T: FitReal>(
     for (index, kept) in kept {
         let stored = state::read(folder, kept.step.0)?;
         let right = stored.digests() == (kept.state, kept.optimizer);
-        let Some(state) = state_of(&trainer, kept.step.0, &stored).filter(|_| right) else {
+        let Some(state) = state_of(&trainer, kept.step.0 as usize, &stored).filter(|_| right)
+        else {
             let words = format!("the state kept at step {} is another one", kept.step.0);
             return Ok(Err((*index, words)));
         };
         states.push(state);
     }
     Ok(Ok(states))
-}
-
-fn state_of<T: FitReal>(
-    trainer: &Trainer<'_, T>,
-    step: u64,
-    stored: &StateBytes<'_>,
-) -> Option<State<T>> {
-    let numbers = |bytes| NumberBytes { width: stored.width, bytes: Cow::Borrowed(bytes) };
-    let (parameters, optimizer) = (numbers(&stored.parameters), numbers(&stored.optimizer));
-    state_of_bytes(trainer, step as usize, &parameters, &optimizer)
 }
 
 /// What an entry says of a method otherwise than the specification does.
