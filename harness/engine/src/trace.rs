@@ -1,5 +1,7 @@
 //! A finished run with what is needed to replay it, bit for bit, in both directions.
 
+use std::sync::OnceLock;
+
 use attribench_core::{
     Captures, Checkpoint, Examples, Measured, Model, Observer, Queries, Real, Recipe, Run,
     RunError, Step,
@@ -17,11 +19,17 @@ use crate::truths::repeat_seed;
 pub struct TrainedRun<'a, T> {
     trainer: Trainer<'a, T>,
     states: Vec<State<T>>,
-    checkpoints: Vec<Checkpoint<T>>,
-    /// The optimiser's state at each checkpoint.
-    moments: Vec<Vec<Vec<T>>>,
+    /// How many checkpoints there are; they are chosen when they are first asked for.
+    wanted: usize,
+    chosen: OnceLock<Chosen<T>>,
     /// Who trains the recipe again, and the seed of this run.
     retrainer: Option<(&'a Retrainer<'a, T>, u64)>,
+}
+
+/// Checkpoints, and the optimiser's state at each of them.
+struct Chosen<T> {
+    checkpoints: Vec<Checkpoint<T>>,
+    moments: Vec<Vec<Vec<T>>>,
 }
 
 /// Which states a run keeps; the fewer, the more steps are taken again while it is replayed
@@ -93,26 +101,31 @@ pub fn train_states<T: Real>(trainer: &Trainer<'_, T>) -> Vec<State<T>> {
 }
 
 impl<'a, T: Real> TrainedRun<'a, T> {
-    /// A run from its kept states, with `checkpoints` of them chosen at equal decrease of the loss.
+    /// A run from its kept states, with `checkpoints` of them to be chosen at equal decrease of the
+    /// loss.
     ///
     /// # Panics
     /// When the states are not those of [`train_states`].
     pub fn new(trainer: Trainer<'a, T>, states: Vec<State<T>>, checkpoints: usize) -> Self {
         let steps: Vec<usize> = states.iter().map(|state| state.step).collect();
         assert_eq!(steps, trainer.kept_steps(), "states to be kept");
-        let chosen = choose_checkpoints(&trainer, &states, checkpoints);
-        let moments = chosen.iter().map(|&index| states[index].moments.clone()).collect();
-        let mut start = 0;
-        let checkpoints = chosen
-            .into_iter()
-            .map(|index| {
-                let state = &states[index];
-                let exposure = exposure(&trainer, start..state.step);
-                start = state.step;
-                Checkpoint { step: state.step, parameters: state.parameters.clone(), exposure }
-            })
-            .collect();
-        Self { trainer, states, checkpoints, moments, retrainer: None }
+        Self { trainer, states, wanted: checkpoints, chosen: OnceLock::new(), retrainer: None }
+    }
+
+    fn chosen(&self) -> &Chosen<T> {
+        self.chosen.get_or_init(|| {
+            let Self { trainer, states, .. } = self;
+            let chosen = choose_checkpoints(trainer, states, self.wanted);
+            let moments = chosen.iter().map(|&index| states[index].moments.clone()).collect();
+            let mut start = 0;
+            let checkpoint = |index: usize| {
+                let State { step, parameters, .. } = states[index].clone();
+                let exposure = exposure(trainer, start..step);
+                start = step;
+                Checkpoint { step, parameters, exposure }
+            };
+            Chosen { checkpoints: chosen.into_iter().map(checkpoint).collect(), moments }
+        })
     }
 
     /// The same run, whose recipe `retrainer` trains again for methods that may; `seed` is that of
@@ -333,11 +346,11 @@ impl<T: Real> Run<T> for TrainedRun<'_, T> {
     }
 
     fn checkpoints(&self) -> &[Checkpoint<T>] {
-        &self.checkpoints
+        &self.chosen().checkpoints
     }
 
     fn moments(&self) -> &[Vec<Vec<T>>] {
-        &self.moments
+        &self.chosen().moments
     }
 
     fn replay(&self, observer: &mut dyn Observer<T>) -> Result<(), RunError> {

@@ -14,6 +14,7 @@ use attribench_engine::{
     imported::ImportedRun,
     logged::LoggedRun,
     plan::{Plan, PlannedMethod},
+    progress::Progress as _,
     spec::Precision,
     trace::{TrainedRun, train_states},
     training::Trainer,
@@ -25,7 +26,7 @@ use ndarray::{Array2, Axis};
 use serde_json::{Value, json};
 
 use super::{Document, plan, print, registries};
-use crate::{Ending, states, treasury::LedgerTreasury, words};
+use crate::{Ending, progress::Bars, states, treasury::LedgerTreasury, words};
 
 /// Arguments of `attribench explain`.
 #[derive(Args)]
@@ -203,15 +204,32 @@ fn explained<T: FitReal>(
                 scored(method, &logged, &queries, plan, arguments.pool)
             }
         };
-        methods.iter().map(score).collect::<Result<_>>()?
+        one_by_one(methods, score)?
     } else {
         let recipe = training.recipe(train.len());
         let run = ImportedRun::new(train, model, theta, recipe);
         let score = |method: &&PlannedMethod| scored(method, &run, &queries, plan, arguments.pool);
-        methods.iter().map(score).collect::<Result<_>>()?
+        one_by_one(methods, score)?
     };
     let answer = String::from_utf8_lossy(&answer.bytes()).into_owned();
     Ok(Explained { answer, log_probability, methods: found })
+}
+
+/// What each method finds; where a person is watching, a bar says how many are done.
+fn one_by_one(
+    methods: &[&PlannedMethod],
+    score: impl Fn(&&PlannedMethod) -> Result<Found>,
+) -> Result<Vec<Found>> {
+    let bars = Bars::default();
+    bars.begin("methods", methods.len());
+    let found = methods.iter().map(|method| {
+        let found = score(method);
+        bars.advance(1);
+        found
+    });
+    let found = found.collect();
+    bars.end();
+    found
 }
 
 fn scored<T: FitReal>(
