@@ -94,11 +94,16 @@ fn answer(explanation: &Explanation) -> String {
     )
 }
 
+/// Columns whose names fit side by side; more of them stand upright.
+const WIDE_COLUMNS: usize = 6;
+
 /// Contributors by methods.
 fn payouts(explanation: &Explanation) -> String {
     let mut head = String::from("<th scope=\"col\">Contributor</th>");
+    let class = if explanation.methods.len() > WIDE_COLUMNS { "number upright" } else { "number" };
     for method in &explanation.methods {
-        head += &format!("<th scope=\"col\" class=\"number\">{}</th>", escape(&method.label));
+        let label = escape(&method.label);
+        head += &format!("<th scope=\"col\" class=\"{class}\"><span>{label}</span></th>");
     }
     let mut body = String::new();
     for (at, name) in explanation.contributors.iter().enumerate() {
