@@ -135,7 +135,7 @@ mod tests {
             gradients_one_at_a_time, least_squares, scores_of, solve_slowly, try_scores_of,
         },
         curvature::DampedCurvature,
-        kronecker::Eigenbasis,
+        kronecker::{Eigenbasis, outer_products},
     };
 
     /// `(1/n) b (blocks of C + lambda)^-1 g`, the parts of `C` between layers set to 0.
@@ -216,7 +216,7 @@ mod tests {
             let (layout, mut numbers) = (model.layout(), context.stream("labels"));
             let basis = Eigenbasis::fit(model, train, Fisher::Expected, &mut numbers)?;
             let corrected = basis.second_moments(model, train, Fisher::Expected, &mut numbers);
-            let products = basis.products(|of_outputs, of_inputs, _| of_outputs * of_inputs);
+            let products = outer_products(&basis.eigenvalues);
             let units = Array2::eye(layout.parameters());
             let kind = CurvatureKind::GaussNewton;
             let exact = DampedCurvature::new(view, kind, Damping::Absolute(0.0))

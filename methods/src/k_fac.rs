@@ -44,7 +44,7 @@ use crate::{
     directions::Directions,
     ek_fac::{refuse_singular, working_bytes},
     influence::influence_by_diagonal,
-    kronecker::Eigenbasis,
+    kronecker::{Eigenbasis, outer_products},
     label, pair,
     turn::Turn,
 };
@@ -110,7 +110,7 @@ impl Method for KFac {
             let solved = basis.turn.divided_by(&damped);
             return Ok(Box::new(Fitted { view, turn: basis.turn, solved }));
         }
-        let products = basis.products(|of_outputs, of_inputs, _| of_outputs * of_inputs);
+        let products = outer_products(&basis.eigenvalues);
         let damped = basis.damped(products, gamma, self.damping);
         refuse_singular(&damped)?;
         Ok(influence_by_diagonal::<Self, T>(view, basis.turn, damped))
@@ -135,17 +135,6 @@ impl KFac {
         };
         basis.eigenvalues.iter().map(damped).collect()
     }
-}
-
-/// Products of every layer's eigenvalues of outputs and of inputs, flat.
-fn outer_products(layers: &[(Vec<f64>, Vec<f64>)]) -> Vec<f64> {
-    let mut products = Vec::new();
-    for (outputs, inputs) in layers {
-        for output in outputs {
-            products.extend(inputs.iter().map(|input| output * input));
-        }
-    }
-    products
 }
 
 /// Factors that are inverted each for itself, so that no direction of a query is formed.

@@ -74,17 +74,6 @@ impl<T: Real> Eigenbasis<T> {
         sums.iter().map(|sum| sum / train.len() as f64).collect()
     }
 
-    /// `combine(eigenvalue of S, eigenvalue of A, layer)` of every turned parameter, flat.
-    pub(crate) fn products(&self, combine: impl Fn(f64, f64, usize) -> f64) -> Vec<f64> {
-        let mut flat = Vec::with_capacity(self.turn.layout.parameters());
-        for (layer, (outputs, inputs)) in self.eigenvalues.iter().enumerate() {
-            for &of_outputs in outputs {
-                flat.extend(inputs.iter().map(|&of_inputs| combine(of_outputs, of_inputs, layer)));
-            }
-        }
-        flat
-    }
-
     /// Eigenvalues plus weight decay and damping, which is relative to their mean in a layer.
     pub(crate) fn damped(
         &self,
@@ -140,6 +129,17 @@ impl<T: Real> Eigenbasis<T> {
         }
         x
     }
+}
+
+/// Products of every layer's eigenvalues of outputs and of inputs, flat.
+pub(crate) fn outer_products(layers: &[(Vec<f64>, Vec<f64>)]) -> Vec<f64> {
+    let mut flat = Vec::new();
+    for (outputs, inputs) in layers {
+        for of_outputs in outputs {
+            flat.extend(inputs.iter().map(|of_inputs| of_outputs * of_inputs));
+        }
+    }
+    flat
 }
 
 /// A layer's weight of flat parameters, with its bias as a last column, `p -> (out, in)`.
@@ -300,7 +300,7 @@ mod tests {
     use attribench_core::{Captures, Inputs, Layer, LayerCapture, Layout};
     use ndarray::array;
 
-    use super::{Factors, add_squares};
+    use super::{Factors, add_squares, outer_products};
 
     /// A layer of two inputs and one output, the gradients (1, 0) and (0, 6) and their factors.
     fn two_gradients() -> (Layout, Captures<f64>, Factors) {
@@ -325,7 +325,7 @@ mod tests {
         let (layout, g, factors) = two_gradients();
         let root = array![1.0, 3.0];
         let basis = factors.eigenbasis::<f64>(&layout, 2, Some(root.view())).unwrap();
-        for (found, expected) in basis.products(|s, a, _| s * a).iter().zip([90.0, 2.5]) {
+        for (found, expected) in outer_products(&basis.eigenvalues).iter().zip([90.0, 2.5]) {
             assert!((found - expected).abs() < 1e-12, "{found} and {expected}");
         }
         let mut sums = vec![0.0; 2];
@@ -345,7 +345,7 @@ mod tests {
         // (0.5, 18). The largest eigenvalue stands first.
         let (layout, g, factors) = two_gradients();
         let basis = factors.eigenbasis::<f64>(&layout, 2, None).unwrap();
-        assert_eq!(basis.products(|s, a, _| s * a), [10.0, 2.5]);
+        assert_eq!(outer_products(&basis.eigenvalues), [10.0, 2.5]);
         let mut sums = vec![0.0; 2];
         add_squares(&basis.turn.apply_to_draws(&[g]), &basis.turn.layout, &mut sums);
         assert_eq!(sums, [36.0, 1.0]);

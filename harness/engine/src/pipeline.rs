@@ -214,7 +214,7 @@ fn run_in<'a, T: FitReal>(
     clock.last = Instant::now();
     let parameters = export(model.layout(), &last_parameters(&run));
     let states = match plan.train.targets() {
-        Targets::Tokens { .. } => run.into_states().iter().map(KeptState::of).collect(),
+        Targets::Tokens { .. } => run.into_states().into_iter().map(KeptState::of).collect(),
         Targets::Classes { .. } | Targets::Values(_) => Vec::new(),
     };
     Ok(Outcome {

@@ -126,13 +126,13 @@ pub struct KeptState {
 }
 
 impl KeptState {
-    /// The bytes of a state.
-    pub fn of<T: Real>(state: &State<T>) -> Self {
+    /// The bytes of a state, whose numbers are given up one state at a time.
+    pub fn of<T: Real>(state: State<T>) -> Self {
         let owned = |NumberBytes { width, bytes }: NumberBytes<'_>| NumberBytes {
             width,
             bytes: Cow::Owned(bytes.into_owned()),
         };
-        let (parameters, optimizer) = (bytes(&state.parameters), optimizer_bytes(state));
+        let (parameters, optimizer) = (bytes(&state.parameters), optimizer_bytes(&state));
         Self { step: state.step, parameters: owned(parameters), optimizer: owned(optimizer) }
     }
 }

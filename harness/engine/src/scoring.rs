@@ -2,7 +2,9 @@
 
 use std::time::Instant;
 
-use attribench_core::{Cost, ErasedMethod, FitReal, Meter, MethodError, Queries, Run, Scores};
+use attribench_core::{
+    AccessLevel, Cost, ErasedMethod, FitReal, Meter, MethodError, Queries, Run, Scores,
+};
 use ndarray::{Array2, ArrayView2};
 use thiserror::Error;
 
@@ -83,6 +85,10 @@ pub fn score<T: FitReal>(
     let failed = |source: MethodError| ScoringError::Method { label: label.to_owned(), source };
     if let Some(matrices) = store.read("score", &key)? {
         return from_matrices(matrices, ids, info.scale).map_err(|error| failed(error.into()));
+    }
+    if matches!(method.level(), AccessLevel::Checkpoints | AccessLevel::OptimizerStates) {
+        // They are chosen when they are first asked for: that is not this method's own time.
+        run.checkpoints();
     }
     let meter = Meter::default();
     let start = Instant::now();

@@ -12,6 +12,13 @@ pub(crate) struct Gathered<'a, T> {
     layers: Vec<Sides<T>>,
 }
 
+/// Layer inputs and output gradients of the examples on one tape, after a pass backward.
+pub(crate) fn captures_of<T: Real>(network: &Network, tape: &Tape<T>) -> Captures<T> {
+    let mut gathered = Gathered::with_room(network, tape.rows());
+    gathered.add(tape);
+    gathered.finish()
+}
+
 /// What was gathered of a layer, position by position.
 #[derive(Clone)]
 struct Sides<T> {

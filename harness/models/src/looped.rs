@@ -9,7 +9,7 @@ use attribench_core::{
 
 use crate::{
     Network,
-    captured::Gathered,
+    captured::captures_of,
     dense::{Parameters, Plain},
     loss,
     tape::Tape,
@@ -135,9 +135,7 @@ impl<T: Real> Stack<T> for LoopedStack<T> {
 
     fn captures(&self) -> Captures<T> {
         assert_eq!(self.models.len(), 1, "captures are those of a single model");
-        let mut gathered = Gathered::with_room(&self.network, self.tape.rows());
-        gathered.add(&self.tape);
-        let mut captures = gathered.finish();
+        let mut captures = captures_of(&self.network, &self.tape);
         for layer in &mut captures.layers {
             let rows = layer.output_gradients.outer_iter_mut().enumerate();
             for (row, mut gradients) in rows {

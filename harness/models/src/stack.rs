@@ -7,7 +7,7 @@ use attribench_core::{
 
 use crate::{
     Network,
-    captured::Gathered,
+    captured::captures_of,
     dense::{Gradients, Stacked, stacked_weight},
     loss,
     tape::Tape,
@@ -235,9 +235,7 @@ impl<T: Real> Stack<T> for NetworkStack<T> {
 
     fn captures(&self) -> Captures<T> {
         assert_eq!(self.width, 1, "captures are those of a single model");
-        let mut gathered = Gathered::with_room(&self.network, self.tape.rows());
-        gathered.add(&self.tape);
-        let mut layers = gathered.finish().layers;
+        let mut layers = captures_of(&self.network, &self.tape).layers;
         for layer in &mut layers {
             for (mut row, &weight) in layer.output_gradients.outer_iter_mut().zip(&self.weights) {
                 // Exact for the weight 1 of the run that happened.

@@ -324,12 +324,9 @@ impl Behind {
     pub(crate) fn wait(&mut self) -> Result<(), LogError> {
         let left = std::mem::take(&mut self.gathered);
         self.bytes = 0;
-        if self.at_work.is_none() {
-            return sync(&self.root, &left);
-        }
-        // Some of them may be waiting to be written.
-        self.tell(Task::Sync(left));
-        let Some((tell, thread)) = self.at_work.take() else { return Ok(()) };
+        let Some((tell, thread)) = self.at_work.take() else { return sync(&self.root, &left) };
+        // Some of them may be waiting to be written; an error is told below.
+        let _ = tell.send(Task::Sync(left));
         drop(tell);
         thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
